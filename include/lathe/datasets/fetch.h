@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lathe::datasets {
+
+/// A file to download and how to recognise it.
+struct RemoteFile {
+  std::string name;
+  std::uint64_t bytes = 0;
+  std::string sha256;  ///< 64 hexadecimal digits
+};
+
+/// A data set that can be downloaded: its files lie under each of the mirrors (URLs of folders, tried in order).
+struct RemoteDataset {
+  std::string name;
+  std::vector<std::string> mirrors;
+  std::vector<RemoteFile> files;
+};
+
+/// mnist.
+std::span<const RemoteDataset> remote_datasets();
+
+/// Called while a file is downloaded.
+using FetchProgress = std::function<void(const RemoteFile& file, std::uint64_t bytes)>;
+
+/// Downloads what is missing into root/name: resumes partial files, checks size and SHA-256, and only then puts a file under its
+/// name. A mirror that fails or sends other bytes is passed over. Throws Error that lists what each mirror said.
+void fetch(const RemoteDataset& dataset, const std::filesystem::path& root, const FetchProgress& progress = {});
+
+}  // namespace lathe::datasets

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <lathe/core/tensor.h>
+#include <lathe/datasets/dataset.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+namespace lathe::datasets {
+
+/// A part of an epoch.
+struct Batch {
+  Tensor images;  ///< [N,H,W,C] f32
+  Tensor labels;  ///< [N] i32
+  std::int64_t size() const { return labels.size(); }
+};
+
+/// Cuts a data set into batches. The order depends on (seed, epoch) only.
+///
+///   DataLoader loader(data.train, {.batch = 128, .shuffle = true, .seed = 1});
+///   for (int epoch = 0; epoch < 10; ++epoch) {
+///     auto batches = loader.epoch(epoch);
+///     while (auto batch = batches.next()) { ... batch->images ... }
+///   }
+class DataLoader {
+ public:
+  struct Options {
+    std::int64_t batch = 128;
+    bool shuffle = false;
+    std::uint64_t seed = 0;
+    bool drop_last = false;  ///< leave out a last batch that is not full
+    int workers = 0;         ///< threads that read ahead; 0 reads in next(), which is best for sets held in memory
+    int prefetch = 2;        ///< batches read ahead per worker
+  };
+  /// Throws Error when an option is out of range or the set is empty.
+  DataLoader(DatasetPtr dataset, const Options& options);
+
+  /// The batches of one epoch. Destroying it stops the workers.
+  class Epoch {
+   public:
+    ~Epoch();
+    Epoch(Epoch&&) noexcept;
+    /// Empty after the last one. Throws Error from reading.
+    std::optional<Batch> next();
+
+   private:
+    friend class DataLoader;
+    struct State;
+    explicit Epoch(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+  };
+  /// Starts at batch `first`, for going on in the middle of an epoch.
+  Epoch epoch(std::int64_t epoch, std::int64_t first = 0) const;
+
+  std::int64_t batches() const;  ///< in an epoch
+  const Dataset& dataset() const { return *dataset_; }
+  const Options& options() const { return options_; }
+
+ private:
+  DatasetPtr dataset_;
+  Options options_;
+};
+
+}  // namespace lathe::datasets
