@@ -1,9 +1,9 @@
 #include <lathe/base/io.h>
 
-#include <cerrno>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <cerrno>
 
 namespace lathe {
 namespace {
@@ -32,7 +32,8 @@ std::vector<std::byte> read_file(const std::filesystem::path& path, std::uint64_
   check(::fstat(descriptor.value, &status) == 0, "cannot read {}: {}", path.string(), reason());
   check(S_ISREG(status.st_mode), "cannot read {}: not a regular file", path.string());
   const auto size = static_cast<std::uint64_t>(status.st_size);
-  check(size <= max_bytes, "cannot read {}: {} bytes, at most {} are expected", path.string(), size, max_bytes);
+  check(size <= max_bytes, "cannot read {}: {} bytes, at most {} are expected", path.string(), size,
+        max_bytes);
   std::vector<std::byte> bytes(size);
   std::size_t done = 0;
   while (done < bytes.size()) {

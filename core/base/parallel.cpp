@@ -1,11 +1,11 @@
 #include <lathe/base/error.h>
 #include <lathe/base/parallel.h>
 
+#include <sched.h>
 #include <algorithm>
 #include <atomic>
 #include <memory>
 #include <mutex>
-#include <sched.h>
 #include <thread>
 #include <vector>
 
@@ -20,8 +20,9 @@ void pause() {
 #endif
 }
 
-/// Fork and join takes 0.2 us while the workers spin and about 50 us once they sleep, so they spin for a while:
-/// long enough to bridge the serial gaps of a training step, short enough to leave the core to others between steps.
+/// Fork and join takes 0.2 us while the workers spin and about 50 us once they sleep, so they spin for a
+/// while: long enough to bridge the serial gaps of a training step, short enough to leave the core to others
+/// between steps.
 constexpr int kSpins = 20'000;
 
 thread_local bool inside_parallel = false;
@@ -50,8 +51,10 @@ class Pool {
     if (sleepers_.load() > 0) generation_.notify_all();
     part(0);
     for (int spins = 0; left_.load(std::memory_order_acquire) > 0; ++spins) {
-      if (spins < kSpins) pause();
-      else std::this_thread::yield();
+      if (spins < kSpins)
+        pause();
+      else
+        std::this_thread::yield();
     }
   }
 

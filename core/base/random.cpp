@@ -34,14 +34,17 @@ Rng::Rng(std::uint64_t seed, std::uint64_t stream) : state_{seed, stream, 0} {}
 Rng::Rng(const State& state) : state_(state) {}
 
 Rng Rng::split(std::string_view purpose) const { return split(hash_bits(purpose)); }
-Rng Rng::split(std::uint64_t index) const { return Rng(state_.seed, hash_bits(state_.stream ^ hash_bits(index))); }
+Rng Rng::split(std::uint64_t index) const {
+  return Rng(state_.seed, hash_bits(state_.stream ^ hash_bits(index)));
+}
 
 std::uint32_t Rng::next() {
   const std::uint64_t index = state_.position / 4;
   if (index != block_index_) {
-    block_ = philox({static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32),
-                     static_cast<std::uint32_t>(state_.stream), static_cast<std::uint32_t>(state_.stream >> 32)},
-                    {static_cast<std::uint32_t>(state_.seed), static_cast<std::uint32_t>(state_.seed >> 32)});
+    block_ =
+        philox({static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32),
+                static_cast<std::uint32_t>(state_.stream), static_cast<std::uint32_t>(state_.stream >> 32)},
+               {static_cast<std::uint32_t>(state_.seed), static_cast<std::uint32_t>(state_.seed >> 32)});
     block_index_ = index;
   }
   return block_[state_.position++ % 4];

@@ -19,7 +19,8 @@ template <typename... Args>
   throw Error(fmt::format(format, std::forward<Args>(args)...));
 }
 
-/// Throws Error with the formatted message unless `ok`. The arguments are evaluated in any case: keep them cheap.
+/// Throws Error with the formatted message unless `ok`. The arguments are evaluated in any case: keep them
+/// cheap.
 template <typename... Args>
 void check(bool ok, fmt::format_string<Args...> format, Args&&... args) {
   if (!ok) [[unlikely]]

@@ -5,7 +5,8 @@
 
 namespace lathe {
 
-/// A borrowed callable: two pointers, no allocation. Valid only while the callable lives, so for parameters only.
+/// A borrowed callable: two pointers, no allocation. Valid only while the callable lives, so for parameters
+/// only.
 template <typename Signature>
 class FunctionRef;
 
@@ -13,8 +14,8 @@ template <typename Result, typename... Args>
 class FunctionRef<Result(Args...)> {
  public:
   template <typename F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef>)
-  FunctionRef(F&& f)  // NOLINT: implicit on purpose
+  requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef>)
+      FunctionRef(F&& f)  // NOLINT: implicit on purpose
       : object_(const_cast<void*>(static_cast<const void*>(&f))),
         call_([](void* object, Args... args) -> Result {
           return (*static_cast<std::remove_reference_t<F>*>(object))(std::forward<Args>(args)...);

@@ -15,13 +15,16 @@
 
 namespace lathe {
 
-static_assert(std::endian::native == std::endian::little, "file formats here are read as little-endian in place");
+static_assert(std::endian::native == std::endian::little,
+              "file formats here are read as little-endian in place");
 
 /// The whole file. Throws Error naming the path when it cannot be read or is larger than `max_bytes`.
-std::vector<std::byte> read_file(const std::filesystem::path& path, std::uint64_t max_bytes = std::uint64_t{1} << 34);
+std::vector<std::byte> read_file(const std::filesystem::path& path,
+                                 std::uint64_t max_bytes = std::uint64_t{1} << 34);
 
-/// A file that appears under its name only when it is complete: bytes go to a temporary file beside it, commit() syncs
-/// and renames. Without commit() the temporary file is removed and an older file of the name stays.
+/// A file that appears under its name only when it is complete: bytes go to a temporary file beside it,
+/// commit() syncs and renames. Without commit() the temporary file is removed and an older file of the name
+/// stays.
 class AtomicFile {
  public:
   /// Creates missing parent folders. Throws Error naming the path.
@@ -44,8 +47,8 @@ class AtomicFile {
 void write_file(const std::filesystem::path& path, std::span<const std::byte> bytes);
 void write_file(const std::filesystem::path& path, std::string_view text);
 
-/// Reads little-endian values out of untrusted bytes. Every read is checked; errors name the file and the offset.
-/// Borrows the bytes.
+/// Reads little-endian values out of untrusted bytes. Every read is checked; errors name the file and the
+/// offset. Borrows the bytes.
 class ByteReader {
  public:
   ByteReader(std::span<const std::byte> bytes, std::string name) : bytes_(bytes), name_(std::move(name)) {}
@@ -54,8 +57,7 @@ class ByteReader {
   std::uint64_t remaining() const { return bytes_.size() - offset_; }
 
   template <typename T>
-    requires std::is_arithmetic_v<T>
-  T read(std::string_view what) {
+  requires std::is_arithmetic_v<T> T read(std::string_view what) {
     T value;
     std::memcpy(&value, take(sizeof(T), what).data(), sizeof(T));
     return value;
@@ -68,7 +70,8 @@ class ByteReader {
   /// Throws Error "NAME: at byte OFFSET: MESSAGE".
   template <typename... Args>
   [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) const {
-    throw Error(fmt::format("{}: at byte {}: {}", name_, offset_, fmt::format(format, std::forward<Args>(args)...)));
+    throw Error(
+        fmt::format("{}: at byte {}: {}", name_, offset_, fmt::format(format, std::forward<Args>(args)...)));
   }
   template <typename... Args>
   void check(bool ok, fmt::format_string<Args...> format, Args&&... args) const {
@@ -85,7 +88,7 @@ class ByteReader {
 class ByteWriter {
  public:
   template <typename T>
-    requires std::is_arithmetic_v<T>
+  requires std::is_arithmetic_v<T>
   void write(T value) {
     const auto* bytes = reinterpret_cast<const std::byte*>(&value);
     bytes_.insert(bytes_.end(), bytes, bytes + sizeof(T));

@@ -7,8 +7,8 @@
 
 namespace lathe {
 
-/// Counter-based random numbers: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
-/// The n-th number depends on (seed, stream, n) only, on every machine and for any number of threads.
+/// Counter-based random numbers: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1,
+/// 2, 3"). The n-th number depends on (seed, stream, n) only, on every machine and for any number of threads.
 class Rng {
  public:
   /// Where the sequence stands; restoring it continues with the same numbers.

@@ -8,7 +8,8 @@
 
 namespace lathe {
 
-/// Extents of a tensor, outermost first; activations are [N,H,W,C]. At most kMaxRank dimensions, none negative.
+/// Extents of a tensor, outermost first; activations are [N,H,W,C]. At most kMaxRank dimensions, none
+/// negative.
 class Shape {
  public:
   static constexpr int kMaxRank = 6;
@@ -20,7 +21,9 @@ class Shape {
 
   int rank() const { return rank_; }
   /// Extent of an axis; a negative axis counts from the end. The axis must exist.
-  std::int64_t operator[](int axis) const { return dims_[static_cast<std::size_t>(axis < 0 ? axis + rank_ : axis)]; }
+  std::int64_t operator[](int axis) const {
+    return dims_[static_cast<std::size_t>(axis < 0 ? axis + rank_ : axis)];
+  }
   std::span<const std::int64_t> dims() const& { return {dims_.data(), static_cast<std::size_t>(rank_)}; }
   std::span<const std::int64_t> dims() const&& = delete;
   /// Number of elements; 1 for a scalar (rank 0).
