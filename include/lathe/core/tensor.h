@@ -47,7 +47,7 @@ class Tensor {
   explicit operator bool() const { return impl_ != nullptr; }
 
   const Shape& shape() const&;
-  const Shape& shape() const&& = delete;
+  Shape shape() const&& { return static_cast<const Tensor&>(*this).shape(); }
   Dtype dtype() const;
   std::int64_t size() const;
   std::int64_t bytes() const { return size() * static_cast<std::int64_t>(size_of(dtype())); }
