@@ -1,34 +1,11 @@
+#include "small_graphs.h"
 #include "support/errors.h"
 
 #include <lathe/graph/graph.h>
 
-#include <numeric>
-
 using namespace lathe;
 using namespace lathe::graph;
-
-namespace {
-
-std::vector<float> numbers(std::int64_t count) {
-  std::vector<float> result(static_cast<std::size_t>(count));
-  std::iota(result.begin(), result.end(), 0.f);
-  return result;
-}
-
-/// Convolution with relu, flatten, linear.
-Graph small_graph() {
-  Graph graph;
-  const ValueId x = graph.add_input("image", {1, 6, 6, 1});
-  const ValueId weight = graph.add_constant("conv.weight", {4, 3, 3, 1}, numbers(36));
-  const ValueId bias = graph.add_constant("conv.bias", {4}, numbers(4));
-  const ValueId matrix = graph.add_constant("head.weight", {10, 64}, numbers(640));
-  const ValueId conv = graph.add_node(Conv2d{.activation = Activation::relu}, {x, weight, bias}, "conv");
-  const ValueId flat = graph.add_node(Reshape{{64}}, {conv}, "flatten");
-  graph.set_outputs({graph.add_node(Linear{}, {flat, matrix}, "head")});
-  return graph;
-}
-
-}  // namespace
+using small_graphs::numbers;
 
 TEST_CASE("constants are aligned copies") {
   const std::vector<float> elements = numbers(37);
@@ -48,7 +25,7 @@ TEST_CASE("constants start zeroed") {
 }
 
 TEST_CASE("nodes get the inferred shape, and another batch size flows through") {
-  const Graph graph = small_graph();
+  const Graph graph = small_graphs::real();
   CHECK(graph.value(graph.outputs()[0]).shape == Shape{1, 10});
   const std::vector<Shape> shapes = graph.shapes_at(32);
   CHECK(shapes[static_cast<std::size_t>(graph.inputs()[0])] == Shape{32, 6, 6, 1});
@@ -67,7 +44,7 @@ TEST_CASE("building mistakes are refused with names") {
 }
 
 TEST_CASE("a graph prints a line for each input, constant and node") {
-  CHECK(to_string(small_graph()) ==
+  CHECK(to_string(small_graphs::real()) ==
         "%0 f32[1,6,6,1] = input image\n"
         "conv.weight f32[4,3,3,1] = constant\n"
         "conv.bias f32[4] = constant\n"
@@ -87,7 +64,7 @@ TEST_CASE("quantization parameters are printed") {
 
 TEST_CASE("operations are counted for convolutions and linear layers") {
   // 4x4 positions x 4 channels x 9 multiply-adds, 10 x 64 multiply-adds.
-  CHECK(count_flops(small_graph()) == 2 * (16 * 4 * 9 + 640));
+  CHECK(count_flops(small_graphs::real()) == 2 * (16 * 4 * 9 + 640));
   Graph depthwise;
   const ValueId x = depthwise.add_input("image", {1, 8, 8, 3});
   const ValueId weight = depthwise.add_constant("w", {3, 3, 3, 1}, numbers(27));

@@ -100,10 +100,23 @@ class Graph {
   std::vector<ValueId> outputs_;
 };
 
-/// Throws Error, naming the node or value, unless: every index exists, nodes come after what they read, each value has
-/// one origin, shapes agree with infer_shape, dtypes are ones the op takes, quantized values have valid parameters
-/// (finite positive scales, as many as axis 0 or one; zero point inside the dtype), constants have the bytes of their
-/// shape, at least one input and one output, training-only ops absent.
+/// Throws Error, naming the node or value, unless every index exists, nodes come after what they read, each value has one
+/// origin, shapes agree with infer_shape and follow the batch, weights do not depend on the inputs, constants have the bytes
+/// of their shape, there is an input and an output, training-only ops are absent, and:
+///
+/// Real ops read and write f32, without quantization parameters. A node is an integer one when its first input is:
+/// - i8 and u8 values have parameters: scales positive, finite, not denormal; zero point inside the dtype; one scale, or for
+///   constants one for each index of axis 0 and then zero point 0. Graph inputs are f32, u8 or i8.
+/// - quantize: f32 -> i8; or u8 -> i8 with the same scale and the zero point less 128. dequantize: i8 -> f32.
+/// - conv2d, linear: x, y i8 (one scale); weight a constant i8 in [-127,127] with one or O scales; bias a constant i32 whose
+///   scales are exactly float(x scale * weight scale), as many as the weight's. Activation none, relu or relu6.
+///   255 * sum|weight| + |bias| of a channel, shifted left by the bits that rescaling with x scale * weight scale / y scale
+///   shifts left (frexp exponent, 0 for factors below 1), is less than 2^31: no input overflows 32 bits.
+/// - max_pool2d, avg_pool2d, reshape, concat, pad: all inputs and the output i8 with the same parameters.
+/// - global_avg_pool, multiply: i8 with own output parameters; 255 * H*W and 255^2, shifted likewise, are less than 2^31.
+/// - add: i8, own output parameters, 2 * the larger input scale < 2^20 * output scale; activation none, relu or relu6.
+/// - softmax, sigmoid: i8, output scale 1/256 zero point -128. log_softmax: scale 1/16 zero point 127.
+/// - activate (others): i8 with own output parameters.
 void verify(const Graph& graph);
 
 /// A line per node, e.g. `%5 i8[1,26,26,32] = conv2d(activation=relu) %0 conv1.weight conv1.bias`; stable for golden files.
