@@ -27,9 +27,13 @@ class Dataset {
   virtual const std::vector<std::string>& classes() const = 0;
 
   virtual std::int32_t label(std::int64_t index) const = 0;
-  /// Writes image `index` to `out` (image_shape().size() elements). `rng` is for random transforms: it depends on
-  /// (seed, epoch, index) only. Throws Error naming the file that cannot be read.
+  /// Writes image `index` to `out` (image_shape().size() elements). `rng` is for random transforms: it
+  /// depends on (seed, epoch) only, and a transform draws from rng.split(index), so an image does not depend
+  /// on its batch. Throws Error naming the file that cannot be read.
   virtual void read(std::int64_t index, std::span<float> out, const Rng& rng) const = 0;
+  /// Writes the images `indices` one after another to `out`: the same as read() of each, for sets that have a
+  /// faster way.
+  virtual void read_batch(std::span<const std::int64_t> indices, std::span<float> out, const Rng& rng) const;
 };
 
 using DatasetPtr = std::shared_ptr<const Dataset>;
@@ -40,12 +44,13 @@ DatasetPtr subset(DatasetPtr source, std::vector<std::int64_t> indices);
 /// The first min(count, size) samples.
 DatasetPtr take(DatasetPtr source, std::int64_t count);
 
-/// A data set whose images pass through `transform` as they are read.
+/// A data set whose images pass through `transform` as they are read. The transform may run on several
+/// threads at once; its generator is that of the image and the epoch.
 using Transform = std::function<void(std::span<float> image, const Shape& shape, Rng rng)>;
 DatasetPtr map(DatasetPtr source, Transform transform);
 
-/// Splits off `share` (0..1) of the samples at random by seed: {rest, split off}. Both keep the order of the source.
-/// Throws Error when share is outside [0,1) or a part would be empty.
+/// Splits off `share` (0..1) of the samples at random by seed: {rest, split off}. Both keep the order of the
+/// source. Throws Error when share is outside [0,1) or a part would be empty.
 std::pair<DatasetPtr, DatasetPtr> split(DatasetPtr source, double share, std::uint64_t seed);
 
 /// What a name stands for: training and test set.
@@ -56,8 +61,11 @@ struct Named {
   bool generated = false;  ///< not real data: every output that shows results says so
 };
 
-/// Opens a data set by name: `synthetic-digits` is generated; else a folder `root`/name with the four IDX files of MNIST
-/// (gzipped or not). Throws Error that says where it looked and how to get the data.
+/// Opens a data set by name: `synthetic-digits` is generated (60000 and 10000 images, made when the first one
+/// is read); else a folder `root`/name with the four IDX files of MNIST:
+/// {train,t10k}-{images-idx3,labels-idx1}-ubyte, with or without
+/// `.gz`, also spelled with a dot before `idx`. Throws Error that says where it looked and how to get the
+/// data.
 Named open(std::string_view name, const std::filesystem::path& root);
 
 /// `directory` if not empty, else $LATHE_DATA, else ./data.
@@ -66,7 +74,8 @@ std::filesystem::path data_root(const std::filesystem::path& directory = {});
 /// What can be opened: the folders of `root` that hold IDX files, and the generated sets.
 struct Listing {
   std::string name;
-  std::string about;  ///< "60000 training and 10000 test images, 28x28x1, 10 classes" or what is wrong with it
+  std::string
+      about;  ///< "60000 training and 10000 test images, 28x28x1, 10 classes" or what is wrong with it
   bool usable = false;
 };
 std::vector<Listing> list(const std::filesystem::path& root);

@@ -30,8 +30,8 @@ class DataLoader {
     bool shuffle = false;
     std::uint64_t seed = 0;
     bool drop_last = false;  ///< leave out a last batch that is not full
-    int workers = 0;         ///< threads that read ahead; 0 reads in next(), which is best for sets held in memory
-    int prefetch = 2;        ///< batches read ahead per worker
+    int workers = 0;   ///< threads that read ahead; 0 reads in next(), which is best for sets held in memory
+    int prefetch = 2;  ///< batches read ahead per worker
   };
   /// Throws Error when an option is out of range or the set is empty.
   DataLoader(DatasetPtr dataset, const Options& options);

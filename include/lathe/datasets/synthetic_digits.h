@@ -4,8 +4,9 @@
 
 namespace lathe::datasets {
 
-/// Generated 28x28x1 images of the digits 0..9: strokes under random affine and elastic distortion, thickness and noise.
-/// Image `index` depends on (seed, index) only, on every machine. Kept as bytes in memory.
+/// Generated 28x28x1 images of the digits 0..9: strokes under random affine and elastic distortion, thickness
+/// and noise. Image `index` depends on (seed, index) only, on every machine. Made when the first is read,
+/// kept as bytes in memory. Throws Error when count is not in 1..10,000,000.
 DatasetPtr synthetic_digits(std::int64_t count, std::uint64_t seed);
 
 }  // namespace lathe::datasets
