@@ -9,8 +9,8 @@
 
 namespace lathe::layers {
 
-/// x [N,H,W,in] -> [N,H',W',out]. Weight [out,kernel,kernel,in/groups], Glorot-uniform (Glorot & Bengio 2010, the default of
-/// Keras); bias zeros.
+/// x [N,H,W,in] -> [N,H',W',out]. Weight [out,kernel,kernel,in/groups], Glorot-uniform (Glorot & Bengio 2010,
+/// the default of Keras); bias zeros.
 class Conv2d : public Module {
  public:
   struct Options {
@@ -37,7 +37,8 @@ class Conv2d : public Module {
   Options options_;
 };
 
-/// x [N,H,W,channels] -> [N,H',W',channels]; each channel has its own kernel. Weight [channels,kernel,kernel,1].
+/// x [N,H,W,channels] -> [N,H',W',channels]; each channel has its own kernel. Weight
+/// [channels,kernel,kernel,1].
 class DepthwiseConv2d : public Module {
  public:
   struct Options {
@@ -116,7 +117,7 @@ class MaxPool2d : public Module {
     int stride = 0;  ///< 0: the kernel
     Padding padding = Padding::valid();
   };
-  explicit MaxPool2d(const Options& options = {2, 0, {}}) : options_(options) {}
+  explicit MaxPool2d(const Options& options = {2, 0, {}});
   std::string type() const override { return "MaxPool2d"; }
   std::string options() const override;
 
@@ -130,7 +131,7 @@ class MaxPool2d : public Module {
 class AvgPool2d : public Module {
  public:
   using Options = MaxPool2d::Options;
-  explicit AvgPool2d(const Options& options = {2, 0, {}}) : options_(options) {}
+  explicit AvgPool2d(const Options& options = {2, 0, {}});
   std::string type() const override { return "AvgPool2d"; }
   std::string options() const override;
 
@@ -141,7 +142,8 @@ class AvgPool2d : public Module {
   Options options_;
 };
 
-/// Drops elements in training, passes everything in evaluation. Its random numbers are state of the checkpoint.
+/// Drops elements in training, passes everything in evaluation. Its random numbers are state of the
+/// checkpoint.
 class Dropout : public Module {
  public:
   struct Options {
@@ -173,8 +175,9 @@ class Simple : public Module {
 };
 
 namespace detail {
-inline constexpr char kRelu[] = "Relu", kRelu6[] = "Relu6", kSigmoid[] = "Sigmoid", kSilu[] = "Silu", kSoftmax[] = "Softmax",
-                      kLogSoftmax[] = "LogSoftmax", kGlobalAvgPool[] = "GlobalAvgPool", kFlatten[] = "Flatten";
+inline constexpr char kRelu[] = "Relu", kRelu6[] = "Relu6", kSigmoid[] = "Sigmoid", kSilu[] = "Silu",
+                      kSoftmax[] = "Softmax", kLogSoftmax[] = "LogSoftmax",
+                      kGlobalAvgPool[] = "GlobalAvgPool", kFlatten[] = "Flatten";
 }
 using Relu = Simple<relu, detail::kRelu>;
 using Relu6 = Simple<relu6, detail::kRelu6>;
@@ -194,6 +197,7 @@ class Add : public Module {
   explicit Add(const Options& options = {Activation::none}) : options_(options) {}
   Tensor operator()(const Tensor& a, const Tensor& b);
   std::string type() const override { return "Add"; }
+  std::string options() const override;
 
  protected:
   Tensor forward(const Tensor& x) override;

@@ -12,7 +12,8 @@
 
 namespace lathe::layers {
 
-/// A trainable tensor of a module. A shared handle: module and optimiser see the same tensor, whose identity never changes.
+/// A trainable tensor of a module. A shared handle: module and optimiser see the same tensor, whose identity
+/// never changes.
 class Parameter {
  public:
   Parameter() = default;
@@ -39,7 +40,8 @@ struct NamedTensor {
   Tensor tensor;
 };
 
-/// A part of a network: parameters, buffers (state that is not trained, like moving averages), and child modules.
+/// A part of a network: parameters, buffers (state that is not trained, like moving averages), and child
+/// modules.
 ///
 ///   struct Residual : layers::Module {
 ///     layers::Conv2d conv{{.in = 16, .out = 16, .kernel = 3, .padding = Padding::same()}};
@@ -59,10 +61,12 @@ class Module {
   /// Opens the name scope and calls forward(). Errors thrown inside get the module's path in front.
   Tensor operator()(const Tensor& x);
 
-  /// Initialises all parameters and buffers, each from a split of `rng` by its name: the order of layers does not matter.
+  /// Initialises all parameters and buffers, each from a split of `rng` by its name: the order of layers does
+  /// not matter.
   void reset(const Rng& rng);
 
-  /// Training or evaluation behaviour (batch norm, dropout) of this module and all below it. New modules are in training mode.
+  /// Training or evaluation behaviour (batch norm, dropout) of this module and all below it. New modules are
+  /// in training mode.
   void train(bool on = true);
   void eval() { train(false); }
   bool training() const { return training_; }
@@ -76,16 +80,18 @@ class Module {
   void clear_grads();
 
   /// "Conv2d", for summaries.
-  virtual std::string type() const = 0;
+  virtual std::string type() const { return "Module"; }
   /// Options that differ from the default, "12 3x3 stride 2 same"; for summaries.
   virtual std::string options() const { return {}; }
   bool has_children() const { return !children_.empty(); }
+  bool has_parameters() const { return !parameters_.empty(); }
 
  protected:
   virtual Tensor forward(const Tensor& x) = 0;
   /// Initialises the parameters and buffers of this module itself (not of its children).
   virtual void reset_own(const Rng& rng) { (void)rng; }
 
+  /// Names are unique in a module, not empty and without a dot (Error otherwise).
   void register_parameter(std::string name, Parameter& parameter);
   void register_buffer(std::string name, Tensor& buffer);
   void register_module(std::string name, Module& module);
@@ -103,12 +109,12 @@ class Module {
   std::vector<std::pair<std::string, Module*>> children_;
 };
 
-/// The layer table of a model: one line a layer with path, type, options, output shape and parameters, then the totals.
-/// Runs the module once in eval mode on zeros of `input` ([N,H,W,C]).
+/// The layer table of a model: one line a layer with path, type, options, output shape and parameters, then
+/// the totals. Runs the module once in eval mode on zeros of `input` ([N,H,W,C]).
 std::string summary(Module& module, const Shape& input);
 
 struct ParameterTotals {
-  std::int64_t all = 0;        ///< trainable and moving statistics
+  std::int64_t all = 0;  ///< trainable and moving statistics
   std::int64_t trainable = 0;
 };
 ParameterTotals count_parameters(const Module& module);

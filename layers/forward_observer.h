@@ -1,0 +1,24 @@
+#pragma once
+
+#include <lathe/layers/module.h>
+
+#include <functional>
+
+namespace lathe::layers::detail {
+
+/// Sees every module's output on this thread while it lives, innermost modules first.
+class ForwardObserver {
+ public:
+  explicit ForwardObserver(std::function<void(const Module&, const Tensor&)> see);
+  ~ForwardObserver();
+  ForwardObserver(const ForwardObserver&) = delete;
+  ForwardObserver& operator=(const ForwardObserver&) = delete;
+
+  static void report(const Module& module, const Tensor& output);
+
+ private:
+  std::function<void(const Module&, const Tensor&)> see_;
+  ForwardObserver* before_;
+};
+
+}  // namespace lathe::layers::detail

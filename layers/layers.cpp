@@ -1,0 +1,240 @@
+#include <lathe/layers/layers.h>
+
+#include <cmath>
+
+namespace lathe::layers {
+namespace {
+
+/// Glorot & Bengio 2010, equation 16: uniform in +-sqrt(6 / (fan_in + fan_out)).
+void glorot_uniform(Parameter& weight, std::int64_t fan_in, std::int64_t fan_out, Rng rng) {
+  const float limit = std::sqrt(6.0f / static_cast<float>(fan_in + fan_out));
+  rng.fill_uniform(weight.master().mutable_span<float>(), -limit, limit);
+}
+
+void fill(Tensor& tensor, float value) { std::ranges::fill(tensor.mutable_span<float>(), value); }
+
+void fill_zero(Parameter& parameter) {
+  if (parameter) fill(parameter.master(), 0);
+}
+
+std::string activation_text(Activation activation) {
+  return activation == Activation::none ? "" : " " + std::string(graph::to_string(activation));
+}
+
+std::string window_text(int kernel, int stride, Padding padding) {
+  return fmt::format("{0}x{0}{1}{2}", kernel, stride == 1 ? "" : fmt::format(" stride {}", stride),
+                     padding == Padding::valid() ? "" : " " + graph::to_string(padding));
+}
+
+/// relu and relu6 run fused; the others are an op of their own after it.
+Activation fused(Activation activation) {
+  return activation == Activation::relu || activation == Activation::relu6 ? activation : Activation::none;
+}
+
+}  // namespace
+
+Conv2d::Conv2d(const Options& options) : options_(options) {
+  check(options.in > 0 && options.out > 0 && options.kernel > 0 && options.stride > 0 && options.groups > 0,
+        "Conv2d: in {}, out {}, kernel {}, stride {} and groups {} must be positive", options.in, options.out,
+        options.kernel, options.stride, options.groups);
+  check(options.in % options.groups == 0 && options.out % options.groups == 0,
+        "Conv2d: in {} and out {} must be multiples of groups {}", options.in, options.out, options.groups);
+  weight = Parameter({options.out, options.kernel, options.kernel, options.in / options.groups});
+  register_parameter("weight", weight);
+  if (options.bias) {
+    bias = Parameter({options.out});
+    register_parameter("bias", bias);
+  }
+}
+
+Tensor Conv2d::forward(const Tensor& x) {
+  return conv2d(x, weight.value(), bias.value(),
+                {.stride_h = options_.stride,
+                 .stride_w = options_.stride,
+                 .padding = options_.padding,
+                 .groups = options_.groups,
+                 .activation = options_.activation});
+}
+
+void Conv2d::reset_own(const Rng& rng) {
+  const std::int64_t window = std::int64_t{options_.kernel} * options_.kernel;
+  glorot_uniform(weight, window * options_.in / options_.groups, window * options_.out / options_.groups,
+                 rng.split("weight"));
+  fill_zero(bias);
+}
+
+std::string Conv2d::options() const {
+  return fmt::format("{} {}{}{}{}", options_.out,
+                     window_text(options_.kernel, options_.stride, options_.padding),
+                     options_.groups == 1 ? "" : fmt::format(" groups {}", options_.groups),
+                     options_.bias ? "" : " no bias", activation_text(options_.activation));
+}
+
+DepthwiseConv2d::DepthwiseConv2d(const Options& options) : options_(options) {
+  check(options.channels > 0 && options.kernel > 0 && options.stride > 0,
+        "DepthwiseConv2d: channels {}, kernel {} and stride {} must be positive", options.channels,
+        options.kernel, options.stride);
+  weight = Parameter({options.channels, options.kernel, options.kernel, 1});
+  register_parameter("weight", weight);
+  if (options.bias) {
+    bias = Parameter({options.channels});
+    register_parameter("bias", bias);
+  }
+}
+
+Tensor DepthwiseConv2d::forward(const Tensor& x) {
+  return conv2d(x, weight.value(), bias.value(),
+                {.stride_h = options_.stride,
+                 .stride_w = options_.stride,
+                 .padding = options_.padding,
+                 .groups = options_.channels,
+                 .activation = options_.activation});
+}
+
+void DepthwiseConv2d::reset_own(const Rng& rng) {
+  // Each channel is a network of its own: its fan is the window, not the window times all channels as in
+  // Keras.
+  const std::int64_t window = std::int64_t{options_.kernel} * options_.kernel;
+  glorot_uniform(weight, window, window, rng.split("weight"));
+  fill_zero(bias);
+}
+
+std::string DepthwiseConv2d::options() const {
+  return window_text(options_.kernel, options_.stride, options_.padding) + (options_.bias ? "" : " no bias") +
+         activation_text(options_.activation);
+}
+
+Linear::Linear(const Options& options) : options_(options) {
+  check(options.in > 0 && options.out > 0, "Linear: in {} and out {} must be positive", options.in,
+        options.out);
+  weight = Parameter({options.out, options.in});
+  register_parameter("weight", weight);
+  if (options.bias) {
+    bias = Parameter({options.out});
+    register_parameter("bias", bias);
+  }
+}
+
+Tensor Linear::forward(const Tensor& x) {
+  return linear(x, weight.value(), bias.value(), {.activation = options_.activation});
+}
+
+void Linear::reset_own(const Rng& rng) {
+  glorot_uniform(weight, options_.in, options_.out, rng.split("weight"));
+  fill_zero(bias);
+}
+
+std::string Linear::options() const {
+  return fmt::format("{}{}{}", options_.out, options_.bias ? "" : " no bias",
+                     activation_text(options_.activation));
+}
+
+BatchNorm2d::BatchNorm2d(const Options& options) : options_(options) {
+  check(options.channels > 0, "BatchNorm2d: channels {} must be positive", options.channels);
+  check(options.epsilon > 0, "BatchNorm2d: epsilon {} must be positive", options.epsilon);
+  check(options.momentum >= 0 && options.momentum <= 1, "BatchNorm2d: momentum {} must be in 0..1",
+        options.momentum);
+  const Shape shape{options.channels};
+  gamma = Parameter(shape), beta = Parameter(shape);
+  moving_mean = Tensor::zeros(shape), moving_variance = Tensor::full(shape, 1);
+  fill(gamma.master(), 1);
+  register_parameter("gamma", gamma);
+  register_parameter("beta", beta);
+  register_buffer("moving_mean", moving_mean);
+  register_buffer("moving_variance", moving_variance);
+}
+
+Tensor BatchNorm2d::forward(const Tensor& x) {
+  const Tensor y = batch_norm(x, gamma.value(), beta.value(), moving_mean, moving_variance,
+                              {.epsilon = options_.epsilon,
+                               .momentum = options_.momentum,
+                               .training = training(),
+                               .activation = fused(options_.activation)});
+  return fused(options_.activation) == options_.activation ? y : activate(y, options_.activation);
+}
+
+void BatchNorm2d::reset_own(const Rng&) {
+  fill(gamma.master(), 1);
+  fill(beta.master(), 0);
+  fill(moving_mean, 0);
+  fill(moving_variance, 1);
+}
+
+std::string BatchNorm2d::options() const {
+  std::string text;
+  if (options_.epsilon != Options{}.epsilon) text += fmt::format(" epsilon {}", options_.epsilon);
+  if (options_.momentum != Options{}.momentum) text += fmt::format(" momentum {}", options_.momentum);
+  text += activation_text(options_.activation);
+  return text.empty() ? text : text.substr(1);
+}
+
+namespace {
+
+void check_pool(const char* type, const MaxPool2d::Options& options) {
+  check(options.kernel > 0 && options.stride >= 0,
+        "{}: kernel {} must be positive and stride {} not negative", type, options.kernel, options.stride);
+}
+
+/// Both pool ops have these fields in this order.
+template <typename Op>
+Op pool_op(const MaxPool2d::Options& options) {
+  const int stride = options.stride == 0 ? options.kernel : options.stride;
+  return {options.kernel, options.kernel, stride, stride, options.padding};
+}
+
+std::string pool_options(const MaxPool2d::Options& options) {
+  const bool plain = options.stride == 0 || options.stride == options.kernel;
+  return window_text(options.kernel, plain ? 1 : options.stride, options.padding);
+}
+
+}  // namespace
+
+MaxPool2d::MaxPool2d(const Options& options) : options_(options) { check_pool("MaxPool2d", options); }
+Tensor MaxPool2d::forward(const Tensor& x) { return max_pool2d(x, pool_op<graph::MaxPool2d>(options_)); }
+std::string MaxPool2d::options() const { return pool_options(options_); }
+
+AvgPool2d::AvgPool2d(const Options& options) : options_(options) { check_pool("AvgPool2d", options); }
+Tensor AvgPool2d::forward(const Tensor& x) { return avg_pool2d(x, pool_op<graph::AvgPool2d>(options_)); }
+std::string AvgPool2d::options() const { return pool_options(options_); }
+
+Dropout::Dropout(const Options& options) : options_(options) {
+  check(options.rate >= 0 && options.rate < 1, "Dropout: rate {} must be in [0, 1)", options.rate);
+  register_rng("rng", rng_);
+}
+
+Tensor Dropout::forward(const Tensor& x) {
+  return training() && options_.rate > 0 ? dropout(x, options_.rate, rng_) : x;
+}
+void Dropout::reset_own(const Rng& rng) { rng_ = rng.split("rng"); }
+std::string Dropout::options() const { return fmt::format("{}", options_.rate); }
+
+Tensor Add::operator()(const Tensor& a, const Tensor& b) {
+  return call([&] { return add(a, b, options_.activation); });
+}
+Tensor Add::forward(const Tensor&) { fail("Add: takes two inputs"); }
+std::string Add::options() const {
+  return std::string(options_.activation == Activation::none ? "" : graph::to_string(options_.activation));
+}
+
+Tensor Multiply::operator()(const Tensor& a, const Tensor& b) {
+  return call([&] { return multiply(a, b); });
+}
+Tensor Multiply::forward(const Tensor&) { fail("Multiply: takes two inputs"); }
+
+Tensor Concat::operator()(std::span<const Tensor> inputs) {
+  return call([&] { return concat(inputs); });
+}
+Tensor Concat::forward(const Tensor& x) { return concat(std::span(&x, 1)); }
+
+void Sequential::append(std::string name, std::unique_ptr<Module> layer) {
+  register_module(std::move(name), *layer);
+  layers_.push_back(std::move(layer));
+}
+
+Tensor Sequential::forward(const Tensor& x) {
+  Tensor y = x;
+  for (const auto& layer : layers_) y = (*layer)(y);
+  return y;
+}
+
+}  // namespace lathe::layers
