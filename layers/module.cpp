@@ -54,13 +54,14 @@ void walk(M& module, const std::string& path, const Children& children_of, const
 }  // namespace
 
 Tensor Module::operator()(const Tensor& x) {
-  return call([&] { return forward(x); });
+  return call([&] { return forward(input_transform_ ? input_transform_->apply(x) : x); });
 }
 
 Tensor Module::call(FunctionRef<Tensor()> body) {
   const NameScope scope(name_);
   try {
     Tensor output = body();
+    if (output_transform_) output = output_transform_->apply(output);
     detail::ForwardObserver::report(*this, output);
     return output;
   } catch (const ModuleError&) {
@@ -77,7 +78,29 @@ void Module::reset(const Rng& rng) {
 }
 
 void Module::train(bool on) {
-  for (const auto& [path, module] : modules()) module->training_ = on;
+  for (const auto& [path, module] : modules()) {
+    module->training_ = on;
+    for (const auto& [name, transform] : module->transforms()) transform->train(on);
+  }
+}
+
+void Module::set_input_transform(std::shared_ptr<Transform> transform) {
+  input_transform_ = std::move(transform);
+  if (input_transform_) input_transform_->train(training_);
+}
+
+void Module::set_output_transform(std::shared_ptr<Transform> transform) {
+  output_transform_ = std::move(transform);
+  if (output_transform_) output_transform_->train(training_);
+}
+
+std::vector<std::pair<std::string, Transform*>> Module::transforms() const {
+  std::vector<std::pair<std::string, Transform*>> result;
+  for (const auto& [name, parameter] : parameters_)
+    for (const auto& transform : parameter->transforms()) result.emplace_back(name, transform.get());
+  if (input_transform_) result.emplace_back("input", input_transform_.get());
+  if (output_transform_) result.emplace_back("output", output_transform_.get());
+  return result;
 }
 
 std::vector<std::pair<std::string, Module*>> Module::modules() {
@@ -95,6 +118,9 @@ std::vector<NamedParameter> Module::parameters() const {
       [&](const std::string& path, const Module& module) {
         for (const auto& [name, parameter] : module.parameters_)
           result.push_back({join(path, name), *parameter});
+        for (const auto& [owner, transform] : module.transforms())
+          for (const auto& [name, parameter] : transform->parameters())
+            result.push_back({join(path, owner) + "." + name, *parameter});
       });
   return result;
 }
@@ -105,6 +131,9 @@ std::vector<NamedTensor> Module::buffers() const {
       *this, "", [](const Module& m) -> auto& { return m.children_; },
       [&](const std::string& path, const Module& module) {
         for (const auto& [name, buffer] : module.buffers_) result.push_back({join(path, name), *buffer});
+        for (const auto& [owner, transform] : module.transforms())
+          for (const auto& [name, buffer] : transform->buffers())
+            result.push_back({join(path, owner) + "." + name, *buffer});
       });
   return result;
 }
@@ -146,11 +175,20 @@ void Module::register_module(std::string name, Module& module) {
 
 ParameterTotals count_parameters(const Module& module) {
   ParameterTotals totals;
-  for (const NamedParameter& parameter : module.parameters())
-    totals.trainable += parameter.parameter.master().size();
-  totals.all = totals.trainable;
-  for (const NamedTensor& buffer : module.buffers()) totals.all += buffer.tensor.size();
+  module.visit_own([&](const Tensor& tensor, bool trainable) {
+    totals.all += tensor.size();
+    if (trainable) totals.trainable += tensor.size();
+  });
   return totals;
+}
+
+void Module::visit_own(FunctionRef<void(const Tensor&, bool trainable)> visit) const {
+  walk(
+      *this, "", [](const Module& m) -> auto& { return m.children_; },
+      [&](const std::string&, const Module& module) {
+        for (const auto& [name, parameter] : module.parameters_) visit(parameter->master(), true);
+        for (const auto& [name, buffer] : module.buffers_) visit(*buffer, false);
+      });
 }
 
 }  // namespace lathe::layers

@@ -3,8 +3,10 @@
 #include <lathe/base/function_ref.h>
 #include <lathe/base/random.h>
 #include <lathe/core/tensor.h>
+#include <lathe/layers/transform.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,21 +15,33 @@
 namespace lathe::layers {
 
 /// A trainable tensor of a module. A shared handle: module and optimiser see the same tensor, whose identity
-/// never changes.
+/// never changes, whatever is attached or stripped.
 class Parameter {
  public:
   Parameter() = default;
-  explicit Parameter(Shape shape) : master_(Tensor::zeros(shape)) { master_.set_requires_grad(true); }
+  explicit Parameter(Shape shape);
+  explicit operator bool() const { return state_ != nullptr; }
 
-  /// What a layer computes with.
-  Tensor value() const { return master_; }
+  /// What a layer computes with: the master through all transforms, in the order of their stages. Empty for
+  /// an empty handle.
+  Tensor value() const;
   /// What the optimiser updates and a checkpoint stores.
-  Tensor& master() { return master_; }
-  const Tensor& master() const { return master_; }
-  explicit operator bool() const { return static_cast<bool>(master_); }
+  Tensor& master() { return state_->master; }
+  const Tensor& master() const { return state_->master; }
+
+  /// Throws Error when there is one of its stage already.
+  void attach(std::shared_ptr<Transform> transform);
+  const std::vector<std::shared_ptr<Transform>>& transforms() const;
+  /// Writes what the transforms up to `stage` give into the master and takes them off: value() is the same
+  /// bits before and after (in evaluation).
+  void bake(Stage stage);
 
  private:
-  Tensor master_;
+  struct State {
+    Tensor master;
+    std::vector<std::shared_ptr<Transform>> transforms;
+  };
+  std::shared_ptr<State> state_;
 };
 
 /// A name ("block1.conv.weight") and what it names.
@@ -71,7 +85,8 @@ class Module {
   void eval() { train(false); }
   bool training() const { return training_; }
 
-  /// All below this module with their paths, in the order of registration, depth first.
+  /// All below this module with their paths, in the order of registration, depth first; those of transforms
+  /// after what they are attached to ("conv.weight.mask", "conv.output.range").
   std::vector<NamedParameter> parameters() const;
   std::vector<NamedTensor> buffers() const;
   std::vector<std::pair<std::string, Module*>> modules();  ///< this one first, with an empty path
@@ -79,10 +94,21 @@ class Module {
 
   void clear_grads();
 
+  /// A transform of what goes into forward() (of modules with one input) or of what comes out. Replaces the
+  /// one before; null takes it off.
+  void set_input_transform(std::shared_ptr<Transform> transform);
+  void set_output_transform(std::shared_ptr<Transform> transform);
+  const std::shared_ptr<Transform>& input_transform() const { return input_transform_; }
+  const std::shared_ptr<Transform>& output_transform() const { return output_transform_; }
+
   /// "Conv2d", for summaries.
   virtual std::string type() const { return "Module"; }
   /// Options that differ from the default, "12 3x3 stride 2 same"; for summaries.
   virtual std::string options() const { return {}; }
+  /// All trained tensors and buffers of this module and those below it, without what transforms add.
+  void visit_own(FunctionRef<void(const Tensor&, bool trainable)> visit) const;
+  /// What is attached to this module itself, with the name of the parameter, "input" or "output".
+  std::vector<std::pair<std::string, Transform*>> transforms() const;
   bool has_children() const { return !children_.empty(); }
   bool has_parameters() const { return !parameters_.empty(); }
 
@@ -97,12 +123,14 @@ class Module {
   void register_module(std::string name, Module& module);
   void register_rng(std::string name, Rng& rng);
 
-  /// Runs `body` (a forward pass of any signature) as this module: name scope, observer, path in errors.
+  /// Runs `body` (a forward pass of any signature) as this module: name scope, output transform, observer,
+  /// path in errors.
   Tensor call(FunctionRef<Tensor()> body);
 
  private:
   std::string name_;  ///< the name the parent registered
   bool training_ = true;
+  std::shared_ptr<Transform> input_transform_, output_transform_;
   std::vector<std::pair<std::string, Parameter*>> parameters_;
   std::vector<std::pair<std::string, Tensor*>> buffers_;
   std::vector<std::pair<std::string, Rng*>> rngs_;
@@ -113,6 +141,7 @@ class Module {
 /// the totals. Runs the module once in eval mode on zeros of `input` ([N,H,W,C]).
 std::string summary(Module& module, const Shape& input);
 
+/// Without what transforms add.
 struct ParameterTotals {
   std::int64_t all = 0;  ///< trainable and moving statistics
   std::int64_t trainable = 0;
