@@ -1,0 +1,23 @@
+#pragma once
+
+#include "shapes.h"
+
+namespace lathe::kernels {
+
+/// y = clamp(x * weight' + bias); bias may be null.
+void linear_forward(const LinearShape& shape, const float* x, const float* weight, const float* bias,
+                    Clamp clamp, float* y);
+
+/// As ConvGradients.
+struct LinearGradients {
+  const float* x = nullptr;
+  const float* weight = nullptr;
+  const float* y = nullptr;
+  const float* dy = nullptr;
+  float* dx = nullptr;
+  float* dweight = nullptr;
+  float* dbias = nullptr;
+};
+void linear_backward(const LinearShape& shape, Clamp clamp, const LinearGradients& g);
+
+}  // namespace lathe::kernels

@@ -1,0 +1,170 @@
+#include "../support/errors.h"
+#include "../support/op_cases.h"
+
+#include <lathe/base/parallel.h>
+#include <lathe/core/autograd.h>
+#include <lathe/core/ops.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace lathe {
+namespace {
+
+using testing::op_cases;
+using testing::OpCase;
+
+bool has_gradient(const OpCase& c, std::span<const Tensor> inputs, std::size_t i) {
+  return (c.constants >> i & 1) == 0 && inputs[i].dtype() == Dtype::f32;
+}
+
+/// The case's inputs as leaves, each with a gradient already there: an op that assigns instead of adding is
+/// found out.
+struct Leaves {
+  Leaves(const OpCase& c, Rng& rng) : inputs(c.inputs(rng)), before(inputs.size()) {
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      if (!has_gradient(c, inputs, i)) continue;
+      before[i] = testing::uniform(inputs[i].shape(), rng);
+      inputs[i].set_requires_grad(true);
+      inputs[i].set_grad(before[i].clone());
+    }
+  }
+  std::vector<Tensor> inputs;
+  std::vector<Tensor> before;
+};
+
+/// The largest difference relative to the largest magnitude (at least 1e-3, so that all-zero tensors can be
+/// compared).
+double difference(const Tensor& a, const Tensor& b) {
+  REQUIRE(a.shape() == b.shape());
+  double worst = 0, scale = 1e-3;
+  for (std::size_t i = 0; i < a.span<float>().size(); ++i) {
+    const double x = static_cast<double>(a.span<float>()[i]), y = static_cast<double>(b.span<float>()[i]);
+    worst = std::isfinite(x) ? std::max(worst, std::abs(x - y)) : INFINITY;
+    scale = std::max(scale, std::abs(y));
+  }
+  return worst / scale;
+}
+
+void compare_with_plain(const OpCase& c) {
+  Rng rng(1, hash_bits(c.name));
+  Leaves leaves(c, rng);
+  Tensor y = c.run(leaves.inputs);
+  const Tensor grad = testing::uniform(y.shape(), rng);
+  const testing::Plain plain = c.plain(leaves.inputs, grad);
+  CHECK_MESSAGE(difference(y, plain.output) <= c.tolerance, "output; tolerance for ", c.why);
+  y.backward(grad);
+  for (std::size_t i = 0; i < leaves.inputs.size(); ++i) {
+    if (!leaves.before[i]) {
+      CHECK(!leaves.inputs[i].grad());
+      continue;
+    }
+    Tensor expected = plain.grads[i].clone();
+    for (std::size_t k = 0; float& value : expected.mutable_span<float>())
+      value += leaves.before[i].span<float>()[k++];
+    CHECK_MESSAGE(difference(leaves.inputs[i].grad(), expected) <= c.tolerance, "gradient of input ", i,
+                  "; tolerance for ", c.why);
+  }
+}
+
+/// sum(output * weights), in double.
+double loss(const OpCase& c, std::span<const Tensor> inputs, const Tensor& weights) {
+  const NoGrad no_grad;
+  const Tensor y = c.run(inputs);
+  double sum = 0;
+  for (std::size_t i = 0; float value : y.span<float>())
+    sum += static_cast<double>(value) * static_cast<double>(weights.span<float>()[i++]);
+  return sum;
+}
+
+void check_gradient(const OpCase& c) {
+  constexpr std::size_t kElements = 40;  // of each input
+  Rng rng(2, hash_bits(c.name));
+  Leaves leaves(c, rng);
+  const Tensor y = c.run(leaves.inputs);
+  const Tensor weights = testing::uniform(y.shape(), rng);
+  y.backward(weights);
+  for (std::size_t i = 0; i < leaves.inputs.size(); ++i) {
+    if (!leaves.before[i]) continue;
+    const Tensor after = leaves.inputs[i].grad();
+    const std::span<float> elements = leaves.inputs[i].mutable_span<float>();
+    for (std::size_t sample = 0; sample < std::min(kElements, elements.size()); ++sample) {
+      const std::size_t k = elements.size() <= kElements ? sample : rng.below(elements.size());
+      const float value = elements[k];
+      const float up = value + c.step, down = value - c.step;
+      elements[k] = up;
+      const double above = loss(c, leaves.inputs, weights);
+      elements[k] = down;
+      const double below = loss(c, leaves.inputs, weights);
+      elements[k] = value;
+      const double expected = (above - below) / (static_cast<double>(up) - static_cast<double>(down));
+      const double given = static_cast<double>(after.span<float>()[k]) -
+                           static_cast<double>(leaves.before[i].span<float>()[k]);
+      CAPTURE(i);
+      CAPTURE(k);
+      CAPTURE(expected);
+      CAPTURE(given);
+      CHECK(std::abs(given - expected) <= c.gradient_tolerance * std::max(1.0, std::abs(expected)));
+    }
+  }
+}
+
+struct Threads {
+  explicit Threads(int threads) : before(num_threads()) { set_num_threads(threads); }
+  ~Threads() { set_num_threads(before); }
+  int before;
+};
+
+TEST_CASE(
+    "every operation equals its plain implementation, forward and backward, for any number of threads") {
+  for (const int threads : {1, 2, 3}) {
+    const Threads scope(threads);
+    CAPTURE(threads);
+    for (const OpCase& c : op_cases()) {
+      if (c.large) continue;
+      CAPTURE(c.name);
+      compare_with_plain(c);
+    }
+  }
+}
+
+TEST_CASE("every gradient equals central differences and is added to what is there") {
+  const Threads scope(1);
+  for (const OpCase& c : op_cases()) {
+    if (c.large) continue;
+    CAPTURE(c.name);
+    check_gradient(c);
+  }
+}
+
+TEST_CASE("every operation gives the same bytes when it is run again") {
+  const Threads scope(2);
+  for (const OpCase& c : op_cases()) {
+    if (c.large) continue;
+    CAPTURE(c.name);
+    std::vector<std::vector<Tensor>> results;
+    for (int run = 0; run < 2; ++run) {
+      Rng rng(3, hash_bits(c.name));
+      Leaves leaves(c, rng);
+      const Tensor y = c.run(leaves.inputs);
+      y.backward(testing::uniform(y.shape(), rng));
+      std::vector<Tensor>& tensors = results.emplace_back();
+      tensors.push_back(y);
+      for (const Tensor& input : leaves.inputs)
+        if (input.grad()) tensors.push_back(input.grad());
+    }
+    for (std::size_t i = 0; i < results[0].size(); ++i)
+      CHECK(std::ranges::equal(results[0][i].raw(), results[1][i].raw()));
+  }
+}
+
+TEST_CASE("names of cases are distinct") {
+  std::vector<std::string> names;
+  for (const OpCase& c : op_cases()) names.push_back(c.name);
+  std::ranges::sort(names);
+  CHECK(std::ranges::adjacent_find(names) == names.end());
+}
+
+}  // namespace
+}  // namespace lathe
