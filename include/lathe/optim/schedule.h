@@ -12,23 +12,24 @@ struct ConstantSchedule {
   float learning_rate = 1e-3f;
 };
 
-/// learning_rate * gamma^(step / every)
+/// learning_rate * gamma^(step / every), the quotient rounded down.
 struct StepSchedule {
   float learning_rate = 1e-3f;
   std::int64_t every = 1000;  ///< steps
   float gamma = 0.1f;
 };
 
-/// From learning_rate to final along half a cosine over `steps`, then final; linear warm-up before. Loshchilov & Hutter 2017.
+/// Linear warm-up from learning_rate/warmup to learning_rate, then along half a cosine to final, which the
+/// step `steps` reaches and all later ones keep. Loshchilov & Hutter 2017.
 struct CosineSchedule {
   float learning_rate = 1e-3f;
   float final = 0;
-  std::int64_t steps = 1000;   ///< the whole length, warm-up included
-  std::int64_t warmup = 0;     ///< steps
+  std::int64_t steps = 1000;  ///< the whole length, warm-up included
+  std::int64_t warmup = 0;    ///< steps
 };
 
-/// From peak/start_divisor up to peak over warmup_share of the steps and down to peak/final_divisor, both along half a cosine.
-/// Smith & Topin 2018.
+/// From peak/start_divisor at step 0 up to peak over warmup_share of the steps and down to peak/final_divisor
+/// at the last one, both along half a cosine; later steps keep that. Smith & Topin 2018.
 struct OneCycleSchedule {
   float peak = 1e-2f;
   std::int64_t steps = 1000;
@@ -44,5 +45,8 @@ float learning_rate_at(const Schedule& schedule, std::int64_t step);
 
 /// Throws Error naming the first option that is out of range.
 void validate(const Schedule& schedule);
+
+/// "step(learning_rate=0.1, every=1000, gamma=0.1)"
+std::string to_string(const Schedule& schedule);
 
 }  // namespace lathe::optim
