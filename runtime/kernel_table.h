@@ -1,0 +1,58 @@
+#pragma once
+
+#include <lathe/graph/graph.h>
+#include <lathe/runtime/plan.h>
+
+#include "kernels/kernel.h"
+#include "store.h"
+
+#include <span>
+#include <string_view>
+
+namespace lathe::runtime {
+
+/// Where a kernel is wanted: one op with its operands, at the batch size of the plan.
+struct Site {
+  const graph::Graph& graph;
+  const graph::Op& op;
+  std::span<const graph::ValueId> inputs;
+  graph::ValueId output = -1;
+  std::span<const Shape> shapes;  ///< of all values
+  std::size_t part = 0;           ///< of a concat: which input this step copies
+
+  std::size_t size() const { return inputs.size(); }
+  const graph::Value& input(std::size_t index) const { return graph.value(inputs[index]); }
+  const Shape& input_shape(std::size_t index) const {
+    return shapes[static_cast<std::size_t>(inputs[index])];
+  }
+  const graph::Value& result() const { return graph.value(output); }
+  const Shape& output_shape() const { return shapes[static_cast<std::size_t>(output)]; }
+};
+
+/// What a kernel needs at run time.
+struct Prepared {
+  const void* params = nullptr;
+  std::int64_t units = 0;  ///< range that covers the whole output
+  std::int64_t scratch_bytes = 0;
+};
+
+/// Packs weights and fills parameters. Returns false when the kernel does not take this site (the next entry
+/// is asked); throws Error when no kernel could.
+using Prepare = bool (*)(const Site& site, Store& store, Prepared& prepared);
+
+struct KernelEntry {
+  std::size_t op = 0;  ///< index in graph::Op
+  Dtype input = Dtype::f32;
+  Dtype output = Dtype::f32;
+  Level level = Level::reference;
+  Prepare prepare = nullptr;
+  Kernel run = nullptr;
+  std::string_view name;
+  bool in_place =
+      false;  ///< the output may be in the input's memory (of either, when there are two of its size)
+};
+
+/// All kernels; for one op and dtypes the best first.
+std::span<const KernelEntry> kernel_table();
+
+}  // namespace lathe::runtime

@@ -1,0 +1,101 @@
+#include <lathe/base/error.h>
+#include <lathe/runtime/plan.h>
+
+#include "program.h"
+
+#include <chrono>
+#include <utility>
+
+namespace lathe::runtime {
+
+struct Plan::Impl {
+  Program program;
+};
+
+Plan::Plan(const graph::Graph& graph, const PlanOptions& options)
+    : impl_(std::make_unique<Impl>(build_program(graph, options, best_level()))) {}
+Plan::~Plan() = default;
+Plan::Plan(Plan&&) noexcept = default;
+Plan& Plan::operator=(Plan&&) noexcept = default;
+
+namespace {
+
+const Port& port(const std::vector<Port>& ports, std::string_view what, std::size_t index) {
+  check(index < ports.size(), "plan: there is no {} {}, the plan has {}", what, index, ports.size());
+  return ports[index];
+}
+
+void* port_data(const std::vector<Port>& ports, std::string_view what, std::size_t index, Dtype dtype) {
+  const Port& one = port(ports, what, index);
+  check(one.dtype == dtype, "plan: {} {} is {}, asked for as {}", what, index, to_string(one.dtype),
+        to_string(dtype));
+  return one.data;
+}
+
+}  // namespace
+
+std::size_t Plan::inputs() const { return impl_->program.inputs.size(); }
+std::size_t Plan::outputs() const { return impl_->program.outputs.size(); }
+const Shape& Plan::input_shape(std::size_t index) const& {
+  return port(impl_->program.inputs, "input", index).shape;
+}
+const Shape& Plan::output_shape(std::size_t index) const& {
+  return port(impl_->program.outputs, "output", index).shape;
+}
+Dtype Plan::input_dtype(std::size_t index) const { return port(impl_->program.inputs, "input", index).dtype; }
+Dtype Plan::output_dtype(std::size_t index) const {
+  return port(impl_->program.outputs, "output", index).dtype;
+}
+
+void* Plan::input_data(std::size_t index, Dtype dtype) {
+  return port_data(impl_->program.inputs, "input", index, dtype);
+}
+const void* Plan::output_data(std::size_t index, Dtype dtype) const {
+  return port_data(impl_->program.outputs, "output", index, dtype);
+}
+
+void Plan::run() noexcept {
+  for (const Step& step : impl_->program.steps) step.kernel(step.call, step.range);
+}
+
+void Plan::run_timed(std::span<std::int64_t> step_ns) noexcept {
+  using Clock = std::chrono::steady_clock;
+  const std::vector<Step>& steps = impl_->program.steps;
+  Clock::time_point before = Clock::now();
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    steps[i].kernel(steps[i].call, steps[i].range);
+    const Clock::time_point after = Clock::now();
+    if (i < step_ns.size())
+      step_ns[i] += std::chrono::duration_cast<std::chrono::nanoseconds>(after - before).count();
+    before = after;
+  }
+}
+
+const std::vector<StepInfo>& Plan::steps() const& { return impl_->program.infos; }
+std::int64_t Plan::arena_bytes() const { return impl_->program.arena_bytes; }
+std::int64_t Plan::packed_bytes() const { return impl_->program.store.bytes(); }
+std::int64_t Plan::batch() const { return impl_->program.batch; }
+
+std::string Plan::text() const {
+  const Program& program = impl_->program;
+  const auto place = [&](const void* data) {
+    return static_cast<const std::byte*>(data) - program.arena.data();
+  };
+  const auto tensor = [&](Dtype dtype, const Shape& shape, const void* data) {
+    return fmt::format("{}{} @{}", to_string(dtype), to_string(shape), place(data));
+  };
+  std::string text = fmt::format("plan level={} batch={} arena={}\n", to_string(program.level), program.batch,
+                                 program.arena_bytes);
+  for (const Port& input : program.inputs)
+    text += fmt::format("input {} {}\n", input.name, tensor(input.dtype, input.shape, input.data));
+  for (std::size_t i = 0; i < program.steps.size(); ++i) {
+    const StepInfo& info = program.infos[i];
+    text += fmt::format("{:<28} {} {} {}\n", info.kernel,
+                        tensor(info.dtype, info.output, program.steps[i].call.output), info.op, info.name);
+  }
+  for (const Port& output : program.outputs)
+    text += fmt::format("output {}\n", tensor(output.dtype, output.shape, output.data));
+  return text;
+}
+
+}  // namespace lathe::runtime

@@ -1,0 +1,198 @@
+#include "program.h"
+
+#include <lathe/base/error.h>
+
+#include "arena.h"
+#include "kernel_table.h"
+#include "lower.h"
+
+#include <algorithm>
+#include <cassert>
+
+namespace lathe::runtime {
+
+namespace {
+
+/// A task with the kernel that runs it.
+struct Choice {
+  const KernelEntry* entry = nullptr;
+  Prepared prepared;
+};
+
+class Builder {
+ public:
+  Builder(const graph::Graph& graph, std::int64_t batch, Level level)
+      : graph_(graph), lowered_(lower(graph)), shapes_(graph.shapes_at(batch)) {
+    program_.batch = batch;
+    program_.level = level;
+  }
+
+  Program build() {
+    for (const Task& task : lowered_.tasks) choices_.push_back(choose(task));
+    place();
+    for (std::size_t i = 0; i < lowered_.tasks.size(); ++i) add_step(i);
+    for (const graph::ValueId id : graph_.inputs()) program_.inputs.push_back(port(id));
+    for (const graph::ValueId id : graph_.outputs()) program_.outputs.push_back(port(id));
+    return std::move(program_);
+  }
+
+ private:
+  static constexpr int kNone = -1;
+
+  std::string describe(const Task& task) const {
+    const std::string& name = graph_.nodes()[task.node].name;
+    return fmt::format("plan: node {}{}{} ({})", task.node, name.empty() ? "" : " ", name,
+                       graph::name(task.op));
+  }
+
+  Choice choose(const Task& task) {
+    const Site site{.graph = graph_,
+                    .op = task.op,
+                    .inputs = task.inputs,
+                    .output = task.output,
+                    .shapes = shapes_,
+                    .part = task.part};
+    try {
+      for (const KernelEntry& entry : kernel_table()) {
+        if (entry.op != task.op.index() || entry.level > program_.level) continue;
+        if (entry.input != site.input(0).dtype || entry.output != site.result().dtype) continue;
+        Prepared prepared;
+        if (entry.prepare(site, program_.store, prepared)) return {&entry, prepared};
+      }
+    } catch (const Error& error) {
+      fail("{}: {}", describe(task), error.what());
+    }
+    fail("{}: there is no kernel for {} to {}", describe(task), to_string(site.input(0).dtype),
+         to_string(site.result().dtype));
+  }
+
+  graph::ValueId storage(graph::ValueId id) const { return lowered_.storage[static_cast<std::size_t>(id)]; }
+  const Shape& shape(graph::ValueId id) const { return shapes_[static_cast<std::size_t>(id)]; }
+
+  std::int64_t bytes(graph::ValueId id) const {
+    return shape(id).size() * static_cast<std::int64_t>(size_of(graph_.value(id).dtype));
+  }
+
+  /// The last step that reads or writes a value's memory.
+  std::vector<int> last_steps() const {
+    std::vector<int> last(graph_.values().size(), 0);
+    const int end = static_cast<int>(lowered_.tasks.size());
+    for (int step = 0; step < end; ++step) {
+      const Task& task = lowered_.tasks[static_cast<std::size_t>(step)];
+      for (const graph::ValueId id : task.inputs) last[static_cast<std::size_t>(storage(id))] = step;
+      last[static_cast<std::size_t>(storage(task.output))] = step;
+    }
+    for (const graph::ValueId id : graph_.outputs()) last[static_cast<std::size_t>(storage(id))] = end;
+    return last;
+  }
+
+  /// The buffer in which the step may leave its result: that of an input of the same size that nobody reads
+  /// afterwards.
+  int reusable(const Task& task, const Choice& choice, int step, const std::vector<int>& last) const {
+    if (!choice.entry->in_place) return kNone;
+    for (const graph::ValueId id : task.inputs) {
+      const graph::ValueId owner = storage(id);
+      const int buffer = buffer_[static_cast<std::size_t>(owner)];
+      if (buffer != kNone && last[static_cast<std::size_t>(owner)] == step && bytes(id) == bytes(task.output))
+        return buffer;
+    }
+    return kNone;
+  }
+
+  void place() {
+    const std::vector<int> last = last_steps();
+    buffer_.assign(graph_.values().size(), kNone);
+    for (const graph::ValueId id : graph_.inputs())
+      buffer_[static_cast<std::size_t>(id)] = arena_.add(bytes(id), 0, last[static_cast<std::size_t>(id)]);
+    for (std::size_t i = 0; i < lowered_.tasks.size(); ++i) {
+      const Task& task = lowered_.tasks[i];
+      const int step = static_cast<int>(i);
+      int& buffer = buffer_[static_cast<std::size_t>(task.output)];
+      if (buffer == kNone) {
+        const int until = last[static_cast<std::size_t>(task.output)];
+        buffer = reusable(task, choices_[i], step, last);
+        if (buffer != kNone) {
+          arena_.extend(buffer, until);
+        } else {
+          buffer = arena_.add(bytes(task.output), step, until);
+        }
+      }
+      scratch_.push_back(arena_.add(choices_[i].prepared.scratch_bytes, step, step));
+    }
+    arena_.place();
+    assert(sound(arena_.buffers(), arena_.total()));
+    program_.arena_bytes = arena_.total();
+    program_.arena = Memory(static_cast<std::size_t>(arena_.total()));
+  }
+
+  /// Where a value lies while the plan runs. Constants are copied into the store, so that the plan owns all
+  /// it reads.
+  void* data(graph::ValueId id) {
+    const graph::ValueId owner = storage(id);
+    const graph::Value& value = graph_.value(owner);
+    if (value.is_constant()) {
+      const std::span<const std::byte> bytes = value.data->bytes();
+      return const_cast<std::byte*>(program_.store.copy(bytes));
+    }
+    return program_.arena.data() + arena_.offset(buffer_[static_cast<std::size_t>(owner)]);
+  }
+
+  void add_step(std::size_t index) {
+    const Task& task = lowered_.tasks[index];
+    const Choice& choice = choices_[index];
+    Step step{.kernel = choice.entry->run, .call = {}, .range = {0, choice.prepared.units}};
+    step.call.params = choice.prepared.params;
+    step.call.input = data(task.inputs[task.part]);
+    if (binary(task.op)) step.call.second = data(task.inputs[1]);
+    step.call.output = data(task.output);
+    step.call.scratch = program_.arena.data() + arena_.offset(scratch_[index]);
+    program_.steps.push_back(step);
+    program_.infos.push_back(info(task, choice));
+  }
+
+  static bool binary(const graph::Op& op) {
+    return std::holds_alternative<graph::Add>(op) || std::holds_alternative<graph::Multiply>(op);
+  }
+
+  StepInfo info(const Task& task, const Choice& choice) const {
+    const Shape& output = shape(task.output);
+    std::int64_t flops = 0;
+    if (std::holds_alternative<graph::Conv2d>(task.op) || std::holds_alternative<graph::Linear>(task.op)) {
+      const Shape& weight = graph_.value(task.inputs[1]).shape;
+      flops = 2 * output.size() * (weight.size() / weight[0]);
+    }
+    return {.op = graph::to_string(task.op),
+            .name = graph_.nodes()[task.node].name,
+            .kernel = fmt::format("{}_{}", choice.entry->name, to_string(choice.entry->level)),
+            .output = output,
+            .dtype = graph_.value(task.output).dtype,
+            .flops = flops};
+  }
+
+  Port port(graph::ValueId id) {
+    return {
+        .name = graph_.value(id).name, .shape = shape(id), .dtype = graph_.value(id).dtype, .data = data(id)};
+  }
+
+  const graph::Graph& graph_;
+  Lowered lowered_;
+  std::vector<Shape> shapes_;
+  std::vector<Choice> choices_;
+  ArenaPlanner arena_;
+  std::vector<int> buffer_;   // by value: index in arena_
+  std::vector<int> scratch_;  // by task
+  Program program_;
+};
+
+}  // namespace
+
+Program build_program(const graph::Graph& graph, const PlanOptions& options, Level available) {
+  check(options.batch >= 1, "plan: the batch size must be at least 1, given {}", options.batch);
+  const Level level = options.level.value_or(available);
+  check(level <= available, "plan: level {} was asked for, this processor runs up to {}", to_string(level),
+        to_string(available));
+  graph::verify(graph);
+  return Builder(graph, options.batch, level).build();
+}
+
+}  // namespace lathe::runtime

@@ -1,0 +1,190 @@
+#include "graphs.h"
+
+#include <lathe/base/error.h>
+
+#include <cmath>
+
+namespace graphs {
+
+using namespace lathe::graph;
+
+ValueId Maker::input(Shape shape, Dtype dtype, std::optional<Quantization> quantization) {
+  const ValueId id = graph_.add_input("x" + std::to_string(graph_.inputs().size()), shape, dtype);
+  graph_.value(id).quantization = std::move(quantization);
+  return id;
+}
+
+ValueId Maker::constant(const std::string& name, Shape shape, float low, float high) {
+  std::vector<float> elements(static_cast<std::size_t>(shape.size()));
+  rng_.fill_uniform(elements, low, high);
+  return graph_.add_constant(name, shape, elements);
+}
+
+ValueId Maker::weight_i8(const std::string& name, Shape shape, bool per_channel) {
+  std::vector<std::int8_t> elements(static_cast<std::size_t>(shape.size()));
+  for (auto& element : elements) element = static_cast<std::int8_t>(static_cast<int>(rng_.below(255)) - 127);
+  Quantization quantization;
+  for (std::int64_t o = 0; o < (per_channel ? shape[0] : 1); ++o)
+    quantization.scale.push_back(rng_.uniform(0.002f, 0.004f));
+  return graph_.add_constant({.name = name,
+                              .shape = shape,
+                              .dtype = Dtype::i8,
+                              .quantization = quantization,
+                              .data = ConstantData::copy(std::as_bytes(std::span(elements)))});
+}
+
+ValueId Maker::bias_i32(const std::string& name, ValueId input, ValueId weight) {
+  const Value& w = graph_.value(weight);
+  std::vector<std::int32_t> elements(static_cast<std::size_t>(w.shape[0]));
+  for (auto& element : elements) element = static_cast<std::int32_t>(rng_.below(8001)) - 4000;
+  Quantization quantization;
+  for (const float scale : w.quantization->scale)
+    quantization.scale.push_back(graph_.value(input).quantization->scale[0] * scale);
+  return graph_.add_constant({.name = name,
+                              .shape = {w.shape[0]},
+                              .dtype = Dtype::i32,
+                              .quantization = quantization,
+                              .data = ConstantData::copy(std::as_bytes(std::span(elements)))});
+}
+
+ValueId Maker::weighted(Op op, ValueId x, Shape weight, const std::string& name, bool bias) {
+  const Value source = graph_.value(x);
+  if (source.dtype == Dtype::f32) {
+    const float bound = 1.f / std::sqrt(static_cast<float>(weight.size() / weight[0]));
+    std::vector<ValueId> inputs = {x, constant(name + ".weight", weight, -bound, bound)};
+    if (bias) inputs.push_back(constant(name + ".bias", {weight[0]}, -0.5f, 0.5f));
+    return graph_.add_node(std::move(op), inputs, name);
+  }
+  std::vector<ValueId> inputs = {x, weight_i8(name + ".weight", weight)};
+  if (bias) inputs.push_back(bias_i32(name + ".bias", x, inputs[1]));
+  // The deviation of a sum of n products of uniform codes is about 73 * 73 * sqrt(n); three deviations fill
+  // the range.
+  const float n = static_cast<float>(weight.size() / weight[0]);
+  const float scale = source.quantization->scale[0] * 0.003f * 73 * 73 * std::sqrt(n) * 3 / 128;
+  const bool positive = std::visit(
+      [](const auto& some) {
+        if constexpr (requires { some.activation; }) return some.activation != Activation::none;
+        return false;
+      },
+      op);
+  return graph_.add_node(std::move(op), inputs, name, Dtype::i8,
+                         codes(positive ? scale / 2 : scale, positive ? -128 : 7));
+}
+
+ValueId Maker::node(Op op, std::vector<ValueId> inputs, const std::string& name,
+                    std::optional<Quantization> quantization) {
+  const Value source = graph_.value(inputs[0]);
+  const bool same = !quantization && source.dtype == Dtype::i8 && !std::holds_alternative<Dequantize>(op);
+  const Dtype dtype = quantization || same ? Dtype::i8 : Dtype::f32;
+  return graph_.add_node(std::move(op), std::move(inputs), name, dtype,
+                         same ? source.quantization : quantization);
+}
+
+std::vector<std::byte> random_bytes(Dtype dtype, std::int64_t elements, std::uint64_t seed) {
+  Rng rng(seed, 77);
+  std::vector<std::byte> bytes(static_cast<std::size_t>(elements) * lathe::size_of(dtype));
+  if (dtype == Dtype::f32) {
+    std::vector<float> values(static_cast<std::size_t>(elements));
+    rng.fill_uniform(values, -2, 2);
+    if (!bytes.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
+  } else {
+    for (auto& byte : bytes) byte = static_cast<std::byte>(rng.below(256));
+  }
+  return bytes;
+}
+
+std::vector<std::byte> run(const Graph& graph, const lathe::runtime::PlanOptions& options, std::uint64_t seed,
+                           std::string* kernels) {
+  lathe::runtime::Plan plan(graph, options);
+  const auto fill = [&](std::size_t i, auto span) {
+    const auto bytes = random_bytes(plan.input_dtype(i), static_cast<std::int64_t>(span.size()), seed + i);
+    std::memcpy(span.data(), bytes.data(), bytes.size());
+  };
+  for (std::size_t i = 0; i < plan.inputs(); ++i) {
+    if (plan.input_dtype(i) == Dtype::f32) fill(i, plan.input<float>(i));
+    if (plan.input_dtype(i) == Dtype::i8) fill(i, plan.input<std::int8_t>(i));
+    if (plan.input_dtype(i) == Dtype::u8) fill(i, plan.input<std::uint8_t>(i));
+  }
+  plan.run();
+  if (kernels != nullptr)
+    for (const auto& step : plan.steps()) *kernels += step.kernel + " ";
+  const auto copy = [](auto span) {
+    const auto bytes = std::as_bytes(span);
+    return std::vector<std::byte>(bytes.begin(), bytes.end());
+  };
+  return plan.output_dtype() == Dtype::f32 ? copy(plan.output<float>()) : copy(plan.output<std::int8_t>());
+}
+
+std::vector<float> floats(const std::vector<std::byte>& bytes) {
+  std::vector<float> result(bytes.size() / sizeof(float));
+  if (!bytes.empty()) std::memcpy(result.data(), bytes.data(), bytes.size());
+  return result;
+}
+
+namespace {
+
+/// The border of an integer model: f32 in ...
+ValueId start(Maker& maker, bool integer) {
+  const ValueId x = maker.input({1, 28, 28, 1});
+  return integer ? maker.node(Quantize{}, {x}, "input", codes(4.f / 255, 0)) : x;
+}
+
+/// ... and f32 out.
+Graph end(Maker& maker, bool integer, ValueId logits) {
+  return maker.finish(integer ? maker.node(Dequantize{}, {logits}, "output") : logits);
+}
+
+const Conv2d kValid{.activation = Activation::relu};
+const Conv2d kSame{.padding = Padding::same(), .activation = Activation::relu};
+const Conv2d kHalf{.stride_h = 2, .stride_w = 2, .padding = Padding::same(), .activation = Activation::relu};
+
+Conv2d depthwise(Conv2d conv, int channels) {
+  conv.groups = channels;
+  return conv;
+}
+
+}  // namespace
+
+Graph tutorial(bool integer) {
+  Maker maker(1);
+  ValueId x = start(maker, integer);
+  x = maker.weighted(kValid, x, {12, 3, 3, 1}, "conv");
+  x = maker.node(MaxPool2d{}, {x}, "pool");
+  x = maker.node(Reshape{{2028}}, {x}, "flatten");
+  return end(maker, integer, maker.weighted(Linear{}, x, {10, 2028}, "linear"));
+}
+
+Graph conv(bool integer) {
+  Maker maker(2);
+  ValueId x = start(maker, integer);
+  x = maker.weighted(kValid, x, {32, 3, 3, 1}, "conv1");
+  x = maker.node(MaxPool2d{}, {x}, "pool1");
+  x = maker.weighted(kValid, x, {64, 3, 3, 32}, "conv2");
+  x = maker.node(MaxPool2d{}, {x}, "pool2");
+  x = maker.node(Reshape{{1600}}, {x}, "flatten");
+  return end(maker, integer, maker.weighted(Linear{}, x, {10, 1600}, "linear"));
+}
+
+Graph dscnn(bool integer) {
+  Maker maker(3);
+  ValueId x = start(maker, integer);
+  x = maker.weighted(kHalf, x, {12, 3, 3, 1}, "stem");
+  x = maker.weighted(depthwise(kSame, 12), x, {12, 3, 3, 1}, "depthwise1");
+  x = maker.weighted(kSame, x, {16, 1, 1, 12}, "pointwise1");
+  x = maker.weighted(depthwise(kHalf, 16), x, {16, 3, 3, 1}, "depthwise2");
+  x = maker.weighted(kSame, x, {24, 1, 1, 16}, "pointwise2");
+  const auto pooled =
+      integer ? std::optional(codes(maker.graph().value(x).quantization->scale[0] / 4, -128)) : std::nullopt;
+  x = maker.node(GlobalAvgPool{}, {x}, "pool", pooled);
+  return end(maker, integer, maker.weighted(Linear{}, x, {10, 24}, "linear"));
+}
+
+std::vector<lathe::runtime::Level> fast_levels() {
+  using lathe::runtime::Level;
+  std::vector<Level> levels;
+  for (const Level level : {Level::portable, Level::avx2, Level::avx512})
+    if (level <= lathe::runtime::best_level()) levels.push_back(level);
+  return levels;
+}
+
+}  // namespace graphs

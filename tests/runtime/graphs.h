@@ -1,0 +1,75 @@
+#pragma once
+
+#include <lathe/base/random.h>
+#include <lathe/graph/graph.h>
+#include <lathe/runtime/plan.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+/// Random graphs for the runtime's tests, in f32 and int8.
+namespace graphs {
+
+using lathe::Dtype;
+using lathe::Rng;
+using lathe::Shape;
+using lathe::graph::Graph;
+using lathe::graph::Op;
+using lathe::graph::Quantization;
+using lathe::graph::ValueId;
+
+/// A graph under construction that hands out random constants.
+class Maker {
+ public:
+  explicit Maker(std::uint64_t seed) : rng_(seed) {}
+
+  ValueId input(Shape shape, Dtype dtype = Dtype::f32, std::optional<Quantization> quantization = {});
+  ValueId constant(const std::string& name, Shape shape, float low, float high);
+  /// Codes in -127..127 with a scale for each index of axis 0 (or one for all).
+  ValueId weight_i8(const std::string& name, Shape shape, bool per_channel = true);
+  /// Bias that fits to an input scale and a weight.
+  ValueId bias_i32(const std::string& name, ValueId input, ValueId weight);
+
+  /// Convolution or linear layer with random weight and bias, in the dtype of x. Integer outputs get a scale
+  /// under which the codes spread over the range.
+  ValueId weighted(Op op, ValueId x, Shape weight, const std::string& name = "layer", bool bias = true);
+  ValueId node(Op op, std::vector<ValueId> inputs, const std::string& name = "node",
+               std::optional<Quantization> quantization = {});
+
+  Graph finish(ValueId output) {
+    graph_.set_outputs({output});
+    return std::move(graph_);
+  }
+  Graph& graph() { return graph_; }
+  Rng& rng() { return rng_; }
+
+ private:
+  Graph graph_;
+  Rng rng_;
+};
+
+/// A quantization that is the same for every test, with a zero point away from 0.
+inline Quantization codes(float scale = 0.05f, std::int32_t zero_point = -11) {
+  return {{scale}, zero_point};
+}
+
+/// Random elements of any dtype; floats in [-2, 2).
+std::vector<std::byte> random_bytes(Dtype dtype, std::int64_t elements, std::uint64_t seed);
+
+/// Runs a plan of the graph on random inputs and returns the first output's bytes.
+std::vector<std::byte> run(const Graph& graph, const lathe::runtime::PlanOptions& options,
+                           std::uint64_t seed = 1, std::string* kernels = nullptr);
+
+std::vector<float> floats(const std::vector<std::byte>& bytes);
+
+/// The three models of the project with random weights: their shapes as after export. `integer`: f32 in and
+/// out, int8 between.
+Graph tutorial(bool integer);
+Graph conv(bool integer);
+Graph dscnn(bool integer);
+
+/// Levels that this processor runs, the reference left out.
+std::vector<lathe::runtime::Level> fast_levels();
+
+}  // namespace graphs
