@@ -10,24 +10,45 @@ namespace {
 
 using Inputs = std::span<const Shape>;
 
+/// Shapes that are turned into text only when an error is: infer_shape runs at every operation of a training
+/// step.
+struct Shapes {
+  Inputs shapes;
+};
+Shapes text(const Shape& shape) { return {{&shape, 1}}; }
+Shapes text(Inputs shapes) { return {shapes}; }
+
+}  // namespace
+}  // namespace lathe::graph
+
+template <>
+struct fmt::formatter<lathe::graph::Shapes> : fmt::formatter<std::string_view> {
+  template <typename Context>
+  auto format(const lathe::graph::Shapes& list, Context& context) const {
+    std::string result;
+    for (const lathe::Shape& shape : list.shapes) result += (result.empty() ? "" : ", ") + to_string(shape);
+    return fmt::formatter<std::string_view>::format(result, context);
+  }
+};
+
+namespace lathe::graph {
+namespace {
+
 /// Kernels index one axis with 32 bits; it also keeps the sums below from overflowing.
 constexpr std::int64_t kMaxExtent = std::numeric_limits<std::int32_t>::max();
 
-std::string list(Inputs inputs) {
-  std::string text;
-  for (const Shape& shape : inputs) text += (text.empty() ? "" : ", ") + to_string(shape);
-  return text;
-}
-
 void check_count(std::string_view op, Inputs inputs, std::size_t least, std::size_t most) {
-  check(inputs.size() >= least && inputs.size() <= most, "{}: takes {} inputs, {} given ({})", op,
-        least == most ? std::to_string(least) : fmt::format("{} to {}", least, most), inputs.size(),
-        list(inputs));
+  if (inputs.size() >= least && inputs.size() <= most) return;
+  const bool open = most == std::numeric_limits<std::size_t>::max();
+  const std::string count = least == most ? std::to_string(least)
+                            : open        ? fmt::format("{} or more", least)
+                                          : fmt::format("{} to {}", least, most);
+  fail("{}: takes {} inputs, {} given ({})", op, count, inputs.size(), text(inputs));
 }
 
 void check_rank(std::string_view op, std::string_view what, const Shape& shape, int rank,
                 std::string_view letters) {
-  check(shape.rank() == rank, "{}: {} must be {}, given {}", op, what, letters, to_string(shape));
+  check(shape.rank() == rank, "{}: {} must be {}, given {}", op, what, letters, text(shape));
 }
 
 void check_image(std::string_view op, const Shape& shape) { check_rank(op, "input", shape, 4, "[N,H,W,C]"); }
@@ -38,17 +59,16 @@ void check_positive(std::string_view op, std::string_view what, std::int64_t val
 
 void check_bias(std::string_view op, Inputs inputs, std::int64_t outputs) {
   check(inputs.size() < 3 || inputs[2] == Shape{outputs}, "{}: bias must be [{}], given {} (weight {})", op,
-        outputs, to_string(inputs.back()), to_string(inputs[1]));
+        outputs, text(inputs.back()), text(inputs[1]));
 }
 
 void check_padding(std::string_view op, Padding padding) {
-  check(padding.kind <= Padding::Kind::symmetric && padding.amount >= 0,
-        "{}: padding must not be negative, given {}", op, to_string(padding));
+  if (padding.amount < 0) fail("{}: padding must not be negative, given {}", op, to_string(padding));
 }
 
 void check_same_shape(std::string_view op, Inputs inputs) {
-  check(inputs[0] == inputs[1], "{}: inputs must have the same shape, given {} and {}", op,
-        to_string(inputs[0]), to_string(inputs[1]));
+  check(inputs[0] == inputs[1], "{}: inputs must have the same shape, given {} and {}", op, text(inputs[0]),
+        text(inputs[1]));
 }
 
 Shape infer(const Conv2d& op, Inputs inputs) {
@@ -61,9 +81,9 @@ Shape infer(const Conv2d& op, Inputs inputs) {
   check_padding(op.kName, op.padding);
   const std::int64_t channels = x[3], expected = weight[3] * op.groups;
   check(channels == expected, "{}: input has {} channels, weight expects {} (input {}, weight {}, groups {})",
-        op.kName, channels, expected, to_string(x), to_string(weight), op.groups);
+        op.kName, channels, expected, text(x), text(weight), op.groups);
   check(weight[0] % op.groups == 0, "{}: {} output channels do not divide into {} groups (weight {})",
-        op.kName, weight[0], op.groups, to_string(weight));
+        op.kName, weight[0], op.groups, text(weight));
   check_bias(op.kName, inputs, weight[0]);
   return {x[0], slide(op.kName, x[1], weight[1], op.stride_h, op.padding).out,
           slide(op.kName, x[2], weight[2], op.stride_w, op.padding).out, weight[0]};
@@ -75,7 +95,7 @@ Shape infer(const Linear& op, Inputs inputs) {
   check_rank(op.kName, "input", x, 2, "[N,I]");
   check_rank(op.kName, "weight", weight, 2, "[O,I]");
   check(x[1] == weight[1], "{}: input has {} features, weight expects {} (input {}, weight {})", op.kName,
-        x[1], weight[1], to_string(x), to_string(weight));
+        x[1], weight[1], text(x), text(weight));
   check_bias(op.kName, inputs, weight[0]);
   return {x[0], weight[0]};
 }
@@ -112,7 +132,7 @@ Shape infer(const BatchNorm& op, Inputs inputs) {
   constexpr std::string_view kNames[] = {"gamma", "beta", "moving mean", "moving variance"};
   for (std::size_t i = 0; i < 4; ++i)
     check(inputs[i + 1] == channels, "{}: {} must be {}, given {} (input {})", op.kName, kNames[i],
-          to_string(channels), to_string(inputs[i + 1]), to_string(inputs[0]));
+          text(channels), text(inputs[i + 1]), text(inputs[0]));
   check(op.epsilon >= 0 && std::isfinite(op.epsilon), "{}: epsilon must not be negative, given {}", op.kName,
         op.epsilon);
   check(op.momentum >= 0 && op.momentum <= 1, "{}: momentum must be in [0,1], given {}", op.kName,
@@ -149,18 +169,18 @@ Shape infer(const Multiply& op, Inputs inputs) {
   check(a == b || gate,
         "{}: the second input must have the shape of the first, or be [N,C] or [N,1,1,C] of it; given {} and "
         "{}",
-        op.kName, to_string(a), to_string(b));
+        op.kName, text(a), text(b));
   return a;
 }
 
 Shape infer(const Concat& op, Inputs inputs) {
   check_count(op.kName, inputs, 1, std::numeric_limits<std::size_t>::max());
   const Shape& first = inputs[0];
-  check(first.rank() >= 2, "{}: inputs must be [N,...,C], given {}", op.kName, to_string(first));
+  check(first.rank() >= 2, "{}: inputs must be [N,...,C], given {}", op.kName, text(first));
   std::int64_t channels = 0;
   for (const Shape& shape : inputs) {
     check(shape.rank() == first.rank() && shape.with(-1, first[-1]) == first,
-          "{}: inputs must agree in all but the last axis, given {}", op.kName, list(inputs));
+          "{}: inputs must agree in all but the last axis, given {}", op.kName, text(inputs));
     check(!__builtin_add_overflow(channels, shape[-1], &channels), "{}: the inputs are too large", op.kName);
   }
   return first.with(-1, channels);
@@ -177,8 +197,8 @@ Shape infer(const Reshape& op, Inputs inputs) {
     dims.push_back(extent);
   }
   const Shape result(dims);
-  check(result.size() == inputs[0].size(), "{}: {} has {} elements, {} has {}", op.kName,
-        to_string(inputs[0]), inputs[0].size(), to_string(result), result.size());
+  check(result.size() == inputs[0].size(), "{}: {} has {} elements, {} has {}", op.kName, text(inputs[0]),
+        inputs[0].size(), text(result), result.size());
   return result;
 }
 
@@ -186,8 +206,8 @@ Shape infer(const Pad& op, Inputs inputs) {
   check_count(op.kName, inputs, 1, 1);
   const Shape& x = inputs[0];
   check_image(op.kName, x);
-  check(std::min({op.top, op.bottom, op.left, op.right}) >= 0, "{}: amounts must not be negative, given {}",
-        op.kName, to_string(Op(op)));
+  if (std::min({op.top, op.bottom, op.left, op.right}) < 0)
+    fail("{}: amounts must not be negative, given {}", op.kName, to_string(Op(op)));
   return {x[0], x[1] + op.top + op.bottom, x[2] + op.left + op.right, x[3]};
 }
 
@@ -203,7 +223,7 @@ Shape infer(const CrossEntropy& op, Inputs inputs) {
   check_count(op.kName, inputs, 2, 2);
   check_rank(op.kName, "logits", inputs[0], 2, "[N,C]");
   check(inputs[1] == Shape{inputs[0][0]}, "{}: labels must be [{}], given {} (logits {})", op.kName,
-        inputs[0][0], to_string(inputs[1]), to_string(inputs[0]));
+        inputs[0][0], text(inputs[1]), text(inputs[0]));
   check(op.label_smoothing >= 0 && op.label_smoothing < 1, "{}: label smoothing must be in [0,1), given {}",
         op.kName, op.label_smoothing);
   return {};
@@ -243,8 +263,9 @@ Window slide(std::string_view op, std::int64_t in, std::int64_t kernel, std::int
     return {out, total / 2, total - total / 2};
   }
   const std::int64_t amount = padding.kind == Padding::Kind::symmetric ? padding.amount : 0;
-  check(kernel <= in + 2 * amount, "{}: a kernel of {} does not fit into an input of {} (padding {})", op,
-        kernel, in, to_string(padding));
+  if (kernel > in + 2 * amount)
+    fail("{}: a kernel of {} does not fit into an input of {} (padding {})", op, kernel, in,
+         to_string(padding));
   return {(in + 2 * amount - kernel) / stride + 1, amount, amount};
 }
 
@@ -252,7 +273,7 @@ Shape infer_shape(const Op& op, std::span<const Shape> inputs) {
   for (const Shape& shape : inputs) {
     const auto dims = shape.dims();
     check(std::ranges::all_of(dims, [](std::int64_t extent) { return extent >= 1 && extent <= kMaxExtent; }),
-          "{}: extents of inputs must be in [1,{}], given {}", name(op), kMaxExtent, list(inputs));
+          "{}: extents of inputs must be in [1,{}], given {}", name(op), kMaxExtent, text(inputs));
   }
   return std::visit([&](const auto& some) { return infer(some, inputs); }, op);
 }

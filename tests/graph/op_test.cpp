@@ -87,7 +87,7 @@ TEST_CASE("inputs that do not fit are refused with their shapes") {
   CHECK_ERROR(shape_of(Multiply{}, {{8, 24}, {8, 7, 7, 24}}), "multiply: the second input");
   CHECK_ERROR(shape_of(Concat{}, {{8, 7, 7, 3}, {8, 7, 6, 3}}),
               "concat: inputs must agree in all but the last axis");
-  CHECK_ERROR(shape_of(Concat{}, {}), "concat: takes 1 to");
+  CHECK_ERROR(shape_of(Concat{}, {}), "concat: takes 1 or more inputs, 0 given");
   CHECK_ERROR(shape_of(Reshape{{5, 5}}, {{8, 24}}), "reshape: [8,24] has 192 elements, [8,5,5] has 200");
   CHECK_ERROR(shape_of(Reshape{{-1, -24}}, {{8, 24}}), "reshape: extent must be at least 1, given -1");
   CHECK_ERROR(shape_of(Softmax{}, {Shape{}}), "softmax: input must be [...,C], given a scalar");

@@ -76,4 +76,30 @@ inline Graph integers() {
   return graph;
 }
 
+/// Every op that may be deployed, with fields off their defaults.
+inline Graph every_op() {
+  Graph graph;
+  const ValueId x = graph.add_input("image", {1, 16, 16, 4});
+  const ValueId weight = graph.add_constant("odd name", {8, 3, 3, 2}, numbers(144));
+  ValueId y = graph.add_node(Conv2d{2, 1, Padding::symmetric(1), 2, Activation::silu}, {x, weight}, "conv");
+  std::vector<ValueId> operands{y};
+  for (const char* name : {"bn.gamma", "bn.beta", "bn.moving_mean", "bn.moving_variance"})
+    operands.push_back(graph.add_constant(name, {8}, numbers(8)));
+  y = graph.add_node(BatchNorm{.epsilon = 1e-5f, .momentum = 0.9f, .activation = Activation::relu6}, operands,
+                     "bn");
+  y = graph.add_node(MaxPool2d{3, 2, 1, 2, Padding::same()}, {y});
+  y = graph.add_node(AvgPool2d{2, 3, 1, 1, Padding::symmetric(1)}, {y});
+  y = graph.add_node(Pad{1, 2, 3, 4}, {y});
+  const ValueId gate = graph.add_node(Activate{Activation::sigmoid}, {graph.add_node(GlobalAvgPool{}, {y})});
+  y = graph.add_node(Multiply{}, {y, gate});
+  y = graph.add_node(Add{Activation::relu}, {y, y});
+  y = graph.add_node(Concat{}, {y, y, y});
+  y = graph.add_node(Reshape{{graph.value(y).shape.size()}}, {y});
+  const ValueId matrix =
+      graph.add_constant("", {3, graph.value(y).shape[1]}, numbers(3 * graph.value(y).shape[1]));
+  y = graph.add_node(Linear{Activation::relu}, {y, matrix}, "head");
+  graph.set_outputs({graph.add_node(Softmax{}, {y}), graph.add_node(LogSoftmax{}, {y})});
+  return graph;
+}
+
 }  // namespace small_graphs
