@@ -121,11 +121,14 @@ class Transfer {
     }
   }
 
-  /// Called about once a second. Not CURLOPT_LOW_SPEED_TIME: it averages over seconds that are past and reacts late.
+  /// Called about once a second. Not CURLOPT_LOW_SPEED_TIME: it averages over seconds that are past and
+  /// reacts late.
   static int on_tick(void* self, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
     auto& transfer = *static_cast<Transfer*>(self);
-    const bool stalled = Clock::now() - transfer.last_byte_ > std::chrono::seconds(transfer.options_.stall_seconds);
-    if (stalled) transfer.refuse(fmt::format("it sent nothing for {} seconds", transfer.options_.stall_seconds), false);
+    const bool stalled =
+        Clock::now() - transfer.last_byte_ > std::chrono::seconds(transfer.options_.stall_seconds);
+    if (stalled)
+      transfer.refuse(fmt::format("it sent nothing for {} seconds", transfer.options_.stall_seconds), false);
     return stalled ? 1 : 0;
   }
 

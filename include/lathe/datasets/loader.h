@@ -33,15 +33,16 @@ class DataLoader {
     int workers = 0;   ///< threads that read ahead; 0 reads in next(), which is best for sets held in memory
     int prefetch = 2;  ///< batches read ahead per worker
   };
-  /// Throws Error when an option is out of range or the set is empty.
+  /// Throws Error when the set is empty or an option out of range: batch >= 1, workers 0..64, prefetch 1..64.
   DataLoader(DatasetPtr dataset, const Options& options);
 
-  /// The batches of one epoch. Destroying it stops the workers.
+  /// The batches of one epoch, the same for any number of workers. Destroying it stops the workers.
   class Epoch {
    public:
     ~Epoch();
     Epoch(Epoch&&) noexcept;
-    /// Empty after the last one. Throws Error from reading.
+    /// Empty after the last one. Throws Error from reading, with the epoch and the batch in front, when it is
+    /// that batch's turn; the call after goes on with the next batch.
     std::optional<Batch> next();
 
    private:
@@ -50,7 +51,8 @@ class DataLoader {
     explicit Epoch(std::unique_ptr<State> state);
     std::unique_ptr<State> state_;
   };
-  /// Starts at batch `first`, for going on in the middle of an epoch.
+  /// Starts at batch `first` (0..batches()), for going on in the middle of an epoch. Throws Error outside the
+  /// range.
   Epoch epoch(std::int64_t epoch, std::int64_t first = 0) const;
 
   std::int64_t batches() const;  ///< in an epoch
