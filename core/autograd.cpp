@@ -1,4 +1,6 @@
+#include "kernels/simd/simd.h"
 #include "tensor_impl.h"
+#include "trace_hook.h"
 
 #include <lathe/base/parallel.h>
 #include <lathe/core/autograd.h>
@@ -20,8 +22,8 @@ using GradientPtr = std::shared_ptr<Tensor::Gradient>;
 void add_in_place(Tensor& sum, const Tensor& term) {
   float* to = sum.mutable_span<float>().data();
   const float* from = term.span<float>().data();
-  parallel_for(sum.size(), 16384, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) to[i] += from[i];
+  parallel_for(sum.size(), 8192, [&](std::int64_t begin, std::int64_t end) {
+    kernels::simd::simd().elementwise.accumulate(from + begin, to + begin, end - begin);
   });
 }
 
@@ -155,9 +157,13 @@ bool needs_grad(std::initializer_list<const Tensor*> inputs) {
 
 Tensor record(graph::Op op, std::span<const Tensor> inputs, Tensor output, std::vector<Tensor> saved,
               Backward backward) {
+  // An op that hands an input on: its result is a tensor of its own all the same.
+  if (output.gradient() ||
+      (tracing() && std::ranges::any_of(inputs, [&](const Tensor& input) { return input.is(output); })))
+    output = output.detach();
+  if (tracing()) trace_op(op, inputs, output);
   if (!recording || std::ranges::none_of(inputs, &Tensor::requires_grad)) return output;
   assert(backward != nullptr);
-  if (output.gradient()) output = output.detach();  // an op that hands its input on
   auto node = std::make_shared<Node>();
   node->op = std::move(op);
   node->backward = backward;

@@ -1,0 +1,104 @@
+#include "math.h"
+#include "simd.h"
+
+namespace lathe::kernels::simd::LATHE_LEVEL {
+namespace {
+
+using In = const float* __restrict;
+using Out = float* __restrict;
+
+template <int kActivation>
+void clamp(In x, Out y, Index n) {
+  for (Index i = 0; i < n; ++i) y[i] = clamp_of<kActivation>(x[i]);
+}
+
+void sigmoid(In x, Out y, Index n) {
+  for (Index i = 0; i < n; ++i) y[i] = sigmoid_of(x[i]);
+}
+
+void silu(In x, Out y, Index n) {
+  for (Index i = 0; i < n; ++i) y[i] = x[i] * sigmoid_of(x[i]);
+}
+
+template <int kActivation>
+void clamp_backward(In y, In dy, Out dx, Index n) {
+  for (Index i = 0; i < n; ++i) dx[i] = masked<kActivation>(y[i], dy[i]);
+}
+
+void sigmoid_backward(In y, In dy, Out dx, Index n) {
+  for (Index i = 0; i < n; ++i) dx[i] = dy[i] * (y[i] * (1.0f - y[i]));
+}
+
+void silu_backward(In x, In dy, Out dx, Index n) {
+  for (Index i = 0; i < n; ++i) {
+    const float s = sigmoid_of(x[i]);
+    dx[i] = dy[i] * (s * (1.0f + x[i] * (1.0f - s)));
+  }
+}
+
+template <int kActivation>
+void add(In a, In b, Out y, Index n) {
+  for (Index i = 0; i < n; ++i) y[i] = clamp_of<kActivation>(a[i] + b[i]);
+}
+
+void accumulate(In x, Out y, Index n) {
+  for (Index i = 0; i < n; ++i) y[i] += x[i];
+}
+
+void multiply(In a, In b, Out y, Index n) {
+  for (Index i = 0; i < n; ++i) y[i] = a[i] * b[i];
+}
+
+void scale(float factor, In x, Out y, Index n) {
+  for (Index i = 0; i < n; ++i) y[i] = factor * x[i];
+}
+
+void scaled_difference(float factor, In a, In b, Out y, Index n) {
+  for (Index i = 0; i < n; ++i) y[i] = factor * (a[i] - b[i]);
+}
+
+double sum(In x, Index n) {
+  double total = 0;
+#pragma omp simd reduction(+ : total)
+  for (Index i = 0; i < n; ++i) total += static_cast<double>(x[i]);
+  return total;
+}
+
+double squared_distance(In a, In b, Index n) {
+  double total = 0;
+#pragma omp simd reduction(+ : total)
+  for (Index i = 0; i < n; ++i) {
+    const double difference = static_cast<double>(a[i]) - static_cast<double>(b[i]);
+    total += difference * difference;
+  }
+  return total;
+}
+
+void multiply_rows(In a, In b, Out y, Index rows, Index channels) {
+  for (Index r = 0; r < rows; ++r)
+    for (Index c = 0; c < channels; ++c) y[r * channels + c] = a[r * channels + c] * b[c];
+}
+
+void dot_rows(In a, In b, Out y, Index rows, Index channels) {
+  for (Index c = 0; c < channels; ++c) y[c] = 0;
+  for (Index r = 0; r < rows; ++r)
+    for (Index c = 0; c < channels; ++c) y[c] += a[r * channels + c] * b[r * channels + c];
+}
+
+}  // namespace
+
+const Elementwise kElementwise{
+    .activate = {nullptr, clamp<1>, clamp<2>, sigmoid, silu},
+    .activate_backward = {nullptr, clamp_backward<1>, clamp_backward<2>, sigmoid_backward, silu_backward},
+    .add = {add<0>, add<1>, add<2>},
+    .accumulate = accumulate,
+    .multiply = multiply,
+    .scale = scale,
+    .scaled_difference = scaled_difference,
+    .sum = sum,
+    .squared_distance = squared_distance,
+    .multiply_rows = multiply_rows,
+    .dot_rows = dot_rows,
+};
+
+}  // namespace lathe::kernels::simd::LATHE_LEVEL

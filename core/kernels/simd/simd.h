@@ -1,0 +1,120 @@
+#pragma once
+
+#include <cstdint>
+
+/// Inner loops over floats, one thread each. Every .cpp file of kernels in this folder is compiled once for
+/// each level of instructions with LATHE_LEVEL set to the level's namespace; simd() gives the best table for
+/// this processor.
+///
+/// To add a family of loops: a struct of function pointers here and a member of Kernels, a .cpp file that
+/// defines the struct's instance in namespace LATHE_LEVEL (nothing from the standard library there: the
+/// linker could pick an inline function compiled for one level for everyone), its name in meson.build, the
+/// member in dispatch.cpp.
+///
+/// Pointers of one call do not overlap unless it is said. NaN and infinities go through as in the formulas.
+namespace lathe::kernels::simd {
+
+using Index = std::int64_t;
+
+/// Arrays are indexed by the number of graph::Activation.
+inline constexpr int kActivations = 5;
+
+struct Elementwise {
+  /// y = f(x); null for none.
+  void (*activate[kActivations])(const float* x, float* y, Index n);
+  /// dx = dy * f'. `saved` is the output f(x), for silu the input x.
+  void (*activate_backward[kActivations])(const float* saved, const float* dy, float* dx, Index n);
+  /// y = f(a + b); for none, relu, relu6.
+  void (*add[3])(const float* a, const float* b, float* y, Index n);
+  /// y += x
+  void (*accumulate)(const float* x, float* y, Index n);
+  /// y = a * b
+  void (*multiply)(const float* a, const float* b, float* y, Index n);
+  /// y = factor * x
+  void (*scale)(float factor, const float* x, float* y, Index n);
+  /// y = factor * (a - b)
+  void (*scaled_difference)(float factor, const float* a, const float* b, float* y, Index n);
+  double (*sum)(const float* x, Index n);
+  /// The sum of (a - b)^2.
+  double (*squared_distance)(const float* a, const float* b, Index n);
+  /// y[r,c] = a[r,c] * b[c], a [rows,channels].
+  void (*multiply_rows)(const float* a, const float* b, float* y, Index rows, Index channels);
+  /// y[c] = sum over r of a[r,c] * b[r,c].
+  void (*dot_rows)(const float* a, const float* b, float* y, Index rows, Index channels);
+};
+
+/// x is [rows,channels] with n = rows * channels elements. The arrays per channel are repeated up to `period`
+/// elements, a multiple of channels, so that vectors run across the rows of narrow tensors.
+struct Norm {
+  /// sum[j] += x - pivot[j], square[j] += (x - pivot[j])^2 over all x that meet j.
+  void (*moments)(const float* x, Index n, Index period, const float* pivot, float* sum, float* square);
+  /// y = f((x - mean) * scale + beta); for none, relu, relu6. x and y may be the same.
+  void (*apply[3])(const float* x, float* y, Index n, Index period, const float* mean, const float* scale,
+                   const float* beta);
+  /// With g = dy where f let through, else 0: sum[j] += g, product[j] += g * (x - mean[j]).
+  void (*backward_sums[3])(const float* x, const float* dy, Index n, Index period, const float* mean,
+                           const float* scale, const float* beta, float* sum, float* product);
+  /// dx = scale * g + slope * (x - mean) + offset
+  void (*backward_apply[3])(const float* x, const float* dy, float* dx, Index n, Index period,
+                            const float* mean, const float* scale, const float* beta, const float* slope,
+                            const float* offset);
+};
+
+/// x is [rows,classes].
+struct Rows {
+  void (*softmax)(const float* x, float* y, Index rows, Index classes);
+  /// dx = y * (dy - sum(dy * y))
+  void (*softmax_backward)(const float* y, const float* dy, float* dx, Index rows, Index classes);
+  void (*log_softmax)(const float* x, float* y, Index rows, Index classes);
+  /// dx = dy - exp(y) * sum(dy)
+  void (*log_softmax_backward)(const float* y, const float* dy, float* dx, Index rows, Index classes);
+  /// loss[r] = cross-entropy of row r with the target (1-s)*onehot(label) + s/classes; unless dx is null,
+  /// dx = factor * (softmax(x) - target).
+  void (*cross_entropy)(const float* x, const std::int32_t* labels, float smoothing, float factor,
+                        float* loss, float* dx, Index rows, Index classes);
+  /// loss[r] = KL(softmax(t*inverse) || softmax(x*inverse)); unless dx is null,
+  /// dx = factor * (softmax(x*inverse) - softmax(t*inverse)).
+  void (*kl_divergence)(const float* x, const float* t, float inverse, float factor, float* loss, float* dx,
+                        Index rows, Index classes);
+};
+
+struct Dropout {
+  /// 4 * blocks words of Rng{seed, stream}, from word 4 * first on.
+  void (*random_words)(std::uint64_t seed, std::uint64_t stream, std::uint64_t first, Index blocks,
+                       std::uint32_t* words);
+  /// keep = (word >> 8) >= threshold, y = keep ? factor * x : 0
+  void (*drop)(const float* x, const std::uint32_t* words, std::uint32_t threshold, float factor, float* y,
+               std::uint8_t* keep, Index n);
+  /// dx = keep ? factor * dy : 0
+  void (*drop_backward)(const float* dy, const std::uint8_t* keep, float factor, float* dx, Index n);
+};
+
+struct Kernels {
+  const char* level;  ///< "portable", "avx2", "avx512"
+  const Elementwise& elementwise;
+  const Norm& norm;
+  const Rows& rows;
+  const Dropout& dropout;
+};
+
+/// The best table that this processor can run, chosen at the first call (documented exception to "no mutable
+/// globals").
+const Kernels& simd();
+
+/// For tests: the tables that this processor can run, null where it cannot, the best one last.
+inline constexpr int kLevels = 3;
+const Kernels* kernels_of_level(int level);
+
+#define LATHE_DECLARE_LEVEL(level)       \
+  namespace level {                      \
+  extern const Elementwise kElementwise; \
+  extern const Norm kNorm;               \
+  extern const Rows kRows;               \
+  extern const Dropout kDropout;         \
+  }
+LATHE_DECLARE_LEVEL(portable)
+LATHE_DECLARE_LEVEL(avx2)
+LATHE_DECLARE_LEVEL(avx512)
+#undef LATHE_DECLARE_LEVEL
+
+}  // namespace lathe::kernels::simd
