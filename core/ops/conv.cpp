@@ -16,7 +16,11 @@ Grads conv2d_backward(const Node& node, const Tensor& grad);
 }  // namespace
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const graph::Conv2d& op) {
-  check(fusable(op.activation), "{}: activation {} cannot be fused", op.kName, to_string(op.activation));
+  if (!fusable(op.activation)) {
+    graph::Conv2d plain = op;
+    plain.activation = Activation::none;
+    return activate(conv2d(x, weight, bias, plain), op.activation);
+  }
   check(x && weight, "{}: input and weight must not be empty", op.kName);
   check_f32(op.kName, {&x, &weight, &bias});
   const std::array shapes{x.shape(), weight.shape(), bias ? bias.shape() : Shape{}};

@@ -16,7 +16,7 @@ Grads linear_backward(const Node& node, const Tensor& grad);
 }  // namespace
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, const graph::Linear& op) {
-  check(fusable(op.activation), "{}: activation {} cannot be fused", op.kName, to_string(op.activation));
+  if (!fusable(op.activation)) return activate(linear(x, weight, bias), op.activation);
   check(x && weight, "{}: input and weight must not be empty", op.kName);
   check_f32(op.kName, {&x, &weight, &bias});
   const std::array shapes{x.shape(), weight.shape(), bias ? bias.shape() : Shape{}};

@@ -1,5 +1,7 @@
-#include "../support/errors.h"
+#include "../../core/kernels/simd/simd.h"
 #include "../support/op_cases.h"
+
+#include <doctest/doctest.h>
 
 #include <lathe/base/parallel.h>
 #include <lathe/core/autograd.h>
@@ -116,15 +118,19 @@ struct Threads {
   int before;
 };
 
-TEST_CASE(
-    "every operation equals its plain implementation, forward and backward, for any number of threads") {
-  for (const int threads : {1, 2, 3}) {
-    const Threads scope(threads);
-    CAPTURE(threads);
-    for (const OpCase& c : op_cases()) {
-      if (c.large) continue;
-      CAPTURE(c.name);
-      compare_with_plain(c);
+TEST_CASE("every operation equals its plain implementation at every level, for any number of threads") {
+  for (int level = 0; level < kernels::simd::kLevels; ++level) {  // ends with the default
+    if (kernels::simd::kernels_of_level(level) == nullptr) continue;
+    kernels::simd::use_level(level);
+    CAPTURE(level);
+    for (const int threads : {1, 2, 3}) {
+      const Threads scope(threads);
+      CAPTURE(threads);
+      for (const OpCase& c : op_cases()) {
+        if (c.large) continue;
+        CAPTURE(c.name);
+        compare_with_plain(c);
+      }
     }
   }
 }

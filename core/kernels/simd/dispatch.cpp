@@ -1,14 +1,22 @@
 #include "simd.h"
 
+#include <atomic>
+#include <cassert>
+
 namespace lathe::kernels::simd {
 namespace {
 
-const Kernels kPortable{"portable", portable::kElementwise, portable::kNorm, portable::kRows,
-                        portable::kDropout};
+#define LATHE_KERNELS(level)                                                                \
+  {                                                                                         \
+#level, level::kElementwise, level::kNorm, level::kRows, level::kDropout, level::kConv, \
+        level::kDepthwise, level::kLinear, level::kPool                                     \
+  }
+
+const Kernels kPortable = LATHE_KERNELS(portable);
 
 #if defined(__x86_64__)
-const Kernels kAvx2{"avx2", avx2::kElementwise, avx2::kNorm, avx2::kRows, avx2::kDropout};
-const Kernels kAvx512{"avx512", avx512::kElementwise, avx512::kNorm, avx512::kRows, avx512::kDropout};
+const Kernels kAvx2 = LATHE_KERNELS(avx2);
+const Kernels kAvx512 = LATHE_KERNELS(avx512);
 
 bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 bool has_avx512() {
@@ -17,6 +25,17 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512vnni");
 }
 #endif
+
+const Kernels& best() {
+  for (int level = kLevels - 1; level > 0; --level)
+    if (const Kernels* kernels = kernels_of_level(level)) return *kernels;
+  return kPortable;
+}
+
+std::atomic<const Kernels*>& current() {
+  static std::atomic<const Kernels*> kernels{&best()};
+  return kernels;
+}
 
 }  // namespace
 
@@ -28,13 +47,12 @@ const Kernels* kernels_of_level(int level) {
   return level == 0 ? &kPortable : nullptr;
 }
 
-const Kernels& simd() {
-  static const Kernels& best = []() -> const Kernels& {
-    for (int level = kLevels - 1; level > 0; --level)
-      if (const Kernels* kernels = kernels_of_level(level)) return *kernels;
-    return kPortable;
-  }();
-  return best;
+const Kernels& simd() { return *current().load(std::memory_order_relaxed); }
+
+void use_level(int level) {
+  const Kernels* kernels = kernels_of_level(level);
+  assert(kernels != nullptr);
+  current().store(kernels, std::memory_order_relaxed);
 }
 
 }  // namespace lathe::kernels::simd

@@ -1,15 +1,20 @@
 #pragma once
 
+#include "conv.h"
+#include "depthwise.h"
+#include "linear.h"
+#include "pool.h"
+
 #include <cstdint>
 
 /// Inner loops over floats, one thread each. Every .cpp file of kernels in this folder is compiled once for
 /// each level of instructions with LATHE_LEVEL set to the level's namespace; simd() gives the best table for
 /// this processor.
 ///
-/// To add a family of loops: a struct of function pointers here and a member of Kernels, a .cpp file that
-/// defines the struct's instance in namespace LATHE_LEVEL (nothing from the standard library there: the
-/// linker could pick an inline function compiled for one level for everyone), its name in meson.build, the
-/// member in dispatch.cpp.
+/// To add a family of loops: a struct of function pointers here (or in a header of its own) and a member of
+/// Kernels, a .cpp file that defines the struct's instance in namespace LATHE_LEVEL (nothing from the
+/// standard library there: the linker could pick an inline function compiled for one level for everyone), its
+/// name in meson.build, the member in dispatch.cpp.
 ///
 /// Pointers of one call do not overlap unless it is said. NaN and infinities go through as in the formulas.
 namespace lathe::kernels::simd {
@@ -95,15 +100,21 @@ struct Kernels {
   const Norm& norm;
   const Rows& rows;
   const Dropout& dropout;
+  const Conv& conv;
+  const Depthwise& depthwise;
+  const Linear& linear;
+  const Pool& pool;
 };
 
-/// The best table that this processor can run, chosen at the first call (documented exception to "no mutable
-/// globals").
+/// The table in use: the best that this processor can run unless use_level() chose another (documented
+/// exception to "no mutable globals").
 const Kernels& simd();
 
 /// For tests: the tables that this processor can run, null where it cannot, the best one last.
 inline constexpr int kLevels = 3;
 const Kernels* kernels_of_level(int level);
+/// For tests and benchmarks, while no operation runs. The processor must be able to run the level.
+void use_level(int level);
 
 #define LATHE_DECLARE_LEVEL(level)       \
   namespace level {                      \
@@ -111,6 +122,10 @@ const Kernels* kernels_of_level(int level);
   extern const Norm kNorm;               \
   extern const Rows kRows;               \
   extern const Dropout kDropout;         \
+  extern const Conv kConv;               \
+  extern const Depthwise kDepthwise;     \
+  extern const Linear kLinear;           \
+  extern const Pool kPool;               \
   }
 LATHE_DECLARE_LEVEL(portable)
 LATHE_DECLARE_LEVEL(avx2)

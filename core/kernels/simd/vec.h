@@ -1,5 +1,7 @@
 #pragma once
 
+#include "simd.h"
+
 /// One vector type for the level a file is compiled for: 16 floats with AVX-512, 8 with AVX2 and FMA, else 4.
 /// For the .cpp files of this folder only: they are compiled once for each level with LATHE_LEVEL set to the
 /// level's namespace, and use nothing from the standard library, whose inline functions the linker could pick
@@ -7,10 +9,6 @@
 
 #if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
-#endif
-
-#ifndef LATHE_LEVEL
-#define LATHE_LEVEL portable
 #endif
 
 #if defined(__clang__)
@@ -21,8 +19,6 @@
 #define LATHE_INLINE inline __attribute__((always_inline))
 
 namespace lathe::kernels::simd::LATHE_LEVEL {
-
-using Index = long long;
 
 #if defined(__AVX512F__)
 
@@ -59,7 +55,13 @@ LATHE_INLINE Lanes operator|(Lanes a, Lanes b) { return {static_cast<__mmask16>(
 LATHE_INLINE Vec select(Lanes l, Vec yes, Vec no) { return {_mm512_mask_blend_ps(l.m, no.v, yes.v)}; }
 /// a in the lanes, else 0
 LATHE_INLINE Vec keep(Lanes l, Vec a) { return {_mm512_maskz_mov_ps(l.m, a.v)}; }
-LATHE_INLINE float sum(Vec a) { return _mm512_reduce_add_ps(a.v); }
+LATHE_INLINE float sum(
+    Vec a) {  // the unmasked extracts warn in g++ 12: their "undefined" operand is used uninitialised
+  const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_maskz_extractf32x8_ps(0xff, a.v, 1));
+  __m128 s = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+  s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+  return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
+}
 /// Bytes to and from whole numbers 0..255.
 LATHE_INLINE void store_bytes(unsigned char* p, Vec a, Lanes l) {
   _mm512_mask_cvtepi32_storeu_epi8(p, l.m, _mm512_cvttps_epi32(a.v));
