@@ -263,6 +263,10 @@ class Trainer::Run {
         "cannot go on from checkpoint {}: it stands at step {} of epoch {}, there are {} steps and {} epochs",
         options_.checkpoint.string(), progress_.step_in_epoch, progress_.epoch + 1, state_.steps_per_epoch,
         options_.epochs);
+    check(progress_.step == progress_.epoch * state_.steps_per_epoch + progress_.step_in_epoch ||
+              progress_.stop,
+          "cannot go on from checkpoint {}: step {} is not step {} of epoch {}", options_.checkpoint.string(),
+          progress_.step, progress_.step_in_epoch, progress_.epoch + 1);
     state_.stop = progress_.stop;
     state_.stop_reason = progress_.stop_reason;
     seconds_before_ = progress_.seconds;

@@ -14,7 +14,7 @@
 //   lathe_training  the version of this layout
 //   fingerprint     [[name, value], ...]
 //   progress        {epoch, step, ...}; fractions as text, which is exact and knows inf and nan
-//   optimizer_steps
+//   optimizer       {steps, learning_rate}
 //   random          {name: [seed, stream, position]} of the modules
 //   callbacks       {name: state}
 namespace lathe::optim {
@@ -70,6 +70,10 @@ Progress progress_from_json(const Json& json) {
   progress.stop = json.at("stop").get<bool>();
   progress.stop_reason = json.at("stop_reason").get<std::string>();
   return progress;
+}
+
+Json optimizer_to_json(const Optimizer& optimizer) {
+  return {{"steps", optimizer.steps()}, {"learning_rate", exact_text(double{optimizer.learning_rate()})}};
 }
 
 Json random_states(const layers::Module& model) {
@@ -138,12 +142,13 @@ Progress restore(const Resumable& run, const layers::Checkpoint& checkpoint) {
   check(version == kVersion, "its layout has version {}, this program reads {}", version, kVersion);
   check_fingerprint(run.fingerprint, Json::parse(text("fingerprint")));
   Progress progress = progress_from_json(Json::parse(text("progress")));
-  const std::int64_t optimizer_steps = natural(Json::parse(text("optimizer_steps")));
+  const Json optimizer = Json::parse(text("optimizer"));
   const Json random = Json::parse(text("random"));
   const Json callbacks = Json::parse(text("callbacks"));
 
   layers::load_weights(run.model, with_prefix(checkpoint.tensors, kModel));
-  run.optimizer.restore(with_prefix(checkpoint.tensors, kOptimizer), optimizer_steps);
+  run.optimizer.restore(with_prefix(checkpoint.tensors, kOptimizer), natural(optimizer.at("steps")));
+  run.optimizer.set_learning_rate(static_cast<float>(exact_number(optimizer.at("learning_rate"))));
   restore_random(run.model, random);
   restore_callbacks(run.callbacks, callbacks);
   return progress;
@@ -158,12 +163,10 @@ void save_training(const Resumable& run, const Progress& progress, const std::fi
   for (const auto& [name, tensor] : run.optimizer.state())
     checkpoint.tensors.push_back({std::string(kOptimizer) + name, tensor});
   try {
-    checkpoint.metadata = {{"lathe_training", std::string(kVersion)},
-                           {"fingerprint", Json(run.fingerprint).dump()},
-                           {"progress", to_json(progress).dump()},
-                           {"optimizer_steps", fmt::format("{}", run.optimizer.steps())},
-                           {"random", random_states(run.model).dump()},
-                           {"callbacks", callback_states(run.callbacks).dump()}};
+    checkpoint.metadata = {
+        {"lathe_training", std::string(kVersion)},   {"fingerprint", Json(run.fingerprint).dump()},
+        {"progress", to_json(progress).dump()},      {"optimizer", optimizer_to_json(run.optimizer).dump()},
+        {"random", random_states(run.model).dump()}, {"callbacks", callback_states(run.callbacks).dump()}};
   } catch (const Json::exception& error) {
     fail("cannot write checkpoint {}: {}", path.string(), error.what());
   }
