@@ -28,6 +28,7 @@ namespace lathe::datasets {
 namespace {
 
 constexpr std::int64_t kMaxPixels = 64'000'000;
+constexpr std::int64_t kMaxPixelsPerByte = 1032 * 8;  // the most that deflate can repeat, one bit a pixel
 constexpr std::size_t kMaxFileBytes = std::size_t{256} << 20;
 
 /// By what the file begins with; empty for others. (The decoder tries its formats in turn and tells the last
@@ -55,8 +56,12 @@ Picture decode_picture(std::span<const std::byte> file, const std::string& name)
   check(!format.empty(), "{}: not a PNG, JPEG or BMP picture", name);
   check(::stbi_info_from_memory(bytes, length, &picture.width, &picture.height, &picture.channels) != 0,
         "{}: damaged {} picture, or of a kind that is not read: its header makes no sense", name, format);
-  check(picture.width > 0 && picture.height > 0 && std::int64_t{picture.width} * picture.height <= kMaxPixels,
-        "{}: {}x{} pixels, at most {} are read", name, picture.width, picture.height, kMaxPixels);
+  const std::int64_t pixels = std::int64_t{picture.width} * picture.height;
+  check(pixels > 0 && pixels <= kMaxPixels, "{}: {}x{} pixels, at most {} are read", name, picture.width,
+        picture.height, kMaxPixels);
+  check(pixels <= length * kMaxPixelsPerByte,
+        "{}: its header claims {}x{} pixels, its {} bytes cannot hold them", name, picture.width,
+        picture.height, length);
 
   picture.pixels = {
       ::stbi_load_from_memory(bytes, length, &picture.width, &picture.height, &picture.channels, 0),

@@ -8,20 +8,9 @@
 #include <set>
 
 #include "idx_files.h"
+#include "pictures.h"
 #include "support/errors.h"
 #include "support/temporary_folder.h"
-
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#define STB_IMAGE_WRITE_STATIC
-#if defined(__GNUC__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-function"
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
-#endif
-#include <stb_image_write.h>
-#if defined(__GNUC__)
-#pragma GCC diagnostic pop
-#endif
 
 using namespace lathe;
 using namespace lathe::datasets;
@@ -29,38 +18,6 @@ using namespace lathe::datasets;
 namespace {
 
 constexpr float kScale = 1.0f / 255.0f;
-
-struct Size {
-  int width;
-  int height;
-};
-
-void append(void* text, void* data, int size) {
-  static_cast<std::string*>(text)->append(static_cast<const char*>(data), static_cast<std::size_t>(size));
-}
-
-/// 1 to 4 channels, by the number of values.
-int channels_of(Size size, const std::vector<std::uint8_t>& pixels) {
-  return static_cast<int>(pixels.size()) / (size.width * size.height);
-}
-std::string png(Size size, const std::vector<std::uint8_t>& pixels) {
-  std::string bytes;
-  const int channels = channels_of(size, pixels);
-  stbi_write_png_to_func(append, &bytes, size.width, size.height, channels, pixels.data(),
-                         size.width * channels);
-  return bytes;
-}
-std::string bmp(Size size, const std::vector<std::uint8_t>& pixels) {
-  std::string bytes;
-  stbi_write_bmp_to_func(append, &bytes, size.width, size.height, channels_of(size, pixels), pixels.data());
-  return bytes;
-}
-std::string jpeg(Size size, const std::vector<std::uint8_t>& pixels) {
-  std::string bytes;
-  stbi_write_jpg_to_func(append, &bytes, size.width, size.height, channels_of(size, pixels), pixels.data(),
-                         95);
-  return bytes;
-}
 
 Tensor decode(const std::string& bytes, const Shape& shape, const ImageOptions& options = {}) {
   return decode_image(std::as_bytes(std::span(bytes.data(), bytes.size())), "a.png", shape, options);
@@ -77,13 +34,6 @@ void check_close(const std::vector<float>& got, const std::vector<float>& expect
     INFO("value ", i);
     CHECK(std::abs(got[i] - expected[i]) <= tolerance);
   }
-}
-
-/// A picture with some detail.
-std::vector<std::uint8_t> pattern(Size size, int channels) {
-  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(size.width * size.height * channels));
-  for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::uint8_t>(i * i / 7 + i);
-  return pixels;
 }
 
 }  // namespace
@@ -161,6 +111,8 @@ TEST_CASE("image: a header that claims a huge picture is refused before memory i
   // Width and height of the IHDR chunk at byte 16, big-endian.
   huge.replace(16, 8, std::string("\0\0\x4E\x20\0\0\x4E\x20", 8));
   CHECK_ERROR(decode(huge, {28, 28, 1}), "a.png: 20000x20000 pixels, at most 64000000 are read");
+  huge.replace(16, 8, std::string("\0\0\x10\0\0\0\x10\0", 8));
+  CHECK_ERROR(decode(huge, {28, 28, 1}), "a.png: its header claims 4096x4096 pixels, its ");
   huge.replace(16, 8, std::string("\x7F\xFF\xFF\xFF\x7F\xFF\xFF\xFF", 8));
   CHECK_ERROR(decode(huge, {28, 28, 1}), "a.png: ");
 }
