@@ -5,9 +5,6 @@
 
 namespace lathe::graph {
 
-/// "node 3 conv1 (conv2d)"
-std::string describe(const Graph& graph, const Node& node);
-
 /// One value alone: parameters of its quantization, bytes of its constant.
 void verify_value(const Value& value, ValueId id);
 

@@ -2,7 +2,11 @@
 
 #include <lathe/graph/graph.h>
 
-/// Passes: Graph -> Graph, each verified by `optimize`. None changes what the graph computes (up to rounding).
+#include <span>
+#include <string_view>
+
+/// Passes: Graph -> Graph, each verified by `optimize`. None changes what the graph computes (up to
+/// rounding).
 namespace lathe::compress {
 
 /// Nodes whose inputs are all constants become constants.
@@ -12,7 +16,8 @@ graph::Graph fold_constants(const graph::Graph& graph);
 /// w' = w * g, b' = beta + (b - mean) * g, g = gamma / sqrt(variance + epsilon). Elsewhere it stays.
 graph::Graph fold_batch_norm(const graph::Graph& graph);
 
-/// An activation whose input has no other reader goes into the op before it (convolution, linear, add, batch norm).
+/// A relu or relu6 whose input has no other reader goes into the op before it (convolution, linear, add,
+/// batch norm). Sigmoid and silu stay: an integer layer clamps only, and they need the range of their input.
 graph::Graph fuse_activations(const graph::Graph& graph);
 
 /// A pad whose output feeds one convolution goes into that convolution's padding where it is expressible.
@@ -21,7 +26,17 @@ graph::Graph fuse_padding(const graph::Graph& graph);
 /// Values and nodes that no output depends on disappear.
 graph::Graph remove_dead_code(const graph::Graph& graph);
 
-/// All of the above in the order that gives the smallest graph. Throws Error with the pass's name when one breaks the graph.
+/// A pass and the name that errors call it by.
+struct Pass {
+  std::string_view name;
+  graph::Graph (*run)(const graph::Graph&) = nullptr;
+};
+
+/// Runs passes one after the other with verify() after each. Throws Error with the pass's name when one
+/// breaks the graph.
+graph::Graph run_passes(graph::Graph graph, std::span<const Pass> passes);
+
+/// All of the above in the order that gives the smallest graph, as often as they find something.
 graph::Graph optimize(graph::Graph graph);
 
 }  // namespace lathe::compress

@@ -14,8 +14,8 @@
 
 namespace lathe::graph {
 
-/// real = scale * (q - zero_point). One scale for the whole tensor, or one for each index of axis 0 (weights and biases),
-/// then with zero_point 0.
+/// real = scale * (q - zero_point). One scale for the whole tensor, or one for each index of axis 0 (weights
+/// and biases), then with zero_point 0.
 struct Quantization {
   std::vector<float> scale;
   std::int32_t zero_point = 0;
@@ -26,7 +26,8 @@ struct Quantization {
 class ConstantData {
  public:
   /// Zeroed bytes to be filled by `fill` before anyone else sees them.
-  static std::shared_ptr<const ConstantData> make(std::size_t bytes, FunctionRef<void(std::span<std::byte>)> fill);
+  static std::shared_ptr<const ConstantData> make(std::size_t bytes,
+                                                  FunctionRef<void(std::span<std::byte>)> fill);
   static std::shared_ptr<const ConstantData> copy(std::span<const std::byte> bytes);
 
   std::span<const std::byte> bytes() const { return {data_.get(), size_}; }
@@ -42,8 +43,8 @@ class ConstantData {
 /// Index of a value in its graph.
 using ValueId = std::int32_t;
 
-/// A tensor of a graph: an input, a constant or the output of one node. Activations have batch size 1 in axis 0;
-/// whoever runs the graph chooses the batch.
+/// A tensor of a graph: an input, a constant or the output of one node. Activations have batch size 1 in axis
+/// 0; whoever runs the graph chooses the batch.
 struct Value {
   std::string name;
   Shape shape;
@@ -76,7 +77,8 @@ class Graph {
   /// Copies the elements. Throws Error when their number is not shape.size().
   ValueId add_constant(std::string name, Shape shape, std::span<const float> elements);
   ValueId add_constant(Value value);
-  /// Appends a node; its output gets the shape that infer_shape gives. Throws Error on a mismatch, with the node's name.
+  /// Appends a node; its output gets the shape that infer_shape gives. Throws Error on a mismatch, with the
+  /// node's name.
   ValueId add_node(Op op, std::vector<ValueId> inputs, std::string name = {}, Dtype output_dtype = Dtype::f32,
                    std::optional<Quantization> quantization = {});
   void set_outputs(std::vector<ValueId> outputs) { outputs_ = std::move(outputs); }
@@ -100,26 +102,37 @@ class Graph {
   std::vector<ValueId> outputs_;
 };
 
-/// Throws Error, naming the node or value, unless every index exists, nodes come after what they read, each value has one
-/// origin, shapes agree with infer_shape and follow the batch, weights do not depend on the inputs, constants have the bytes
-/// of their shape, there is an input and an output, training-only ops are absent, and:
+/// Throws Error, naming the node or value, unless every index exists, nodes come after what they read, each
+/// value has one origin, shapes agree with infer_shape and follow the batch, weights do not depend on the
+/// inputs, constants have the bytes of their shape, there is an input and an output, training-only ops are
+/// absent, and:
 ///
-/// Real ops read and write f32, without quantization parameters. A node is an integer one when its first input is:
-/// - i8 and u8 values have parameters: scales positive, finite, not denormal; zero point inside the dtype; one scale, or for
+/// Real ops read and write f32, without quantization parameters. A node is an integer one when its first
+/// input is:
+/// - i8 and u8 values have parameters: scales positive, finite, not denormal; zero point inside the dtype;
+/// one scale, or for
 ///   constants one for each index of axis 0 and then zero point 0. Graph inputs are f32, u8 or i8.
 /// - quantize: f32 -> i8; or u8 -> i8 with the same scale and the zero point less 128. dequantize: i8 -> f32.
-/// - conv2d, linear: x, y i8 (one scale); weight a constant i8 in [-127,127] with one or O scales; bias a constant i32 whose
-///   scales are exactly float(x scale * weight scale), as many as the weight's. Activation none, relu or relu6.
-///   255 * sum|weight| + |bias| of a channel, shifted left by the bits that rescaling with x scale * weight scale / y scale
-///   shifts left (frexp exponent, 0 for factors below 1), is less than 2^31: no input overflows 32 bits.
+/// - conv2d, linear: x, y i8 (one scale); weight a constant i8 in [-127,127] with one or O scales; bias a
+/// constant i32 whose
+///   scales are exactly float(x scale * weight scale), as many as the weight's. Activation none, relu or
+///   relu6. 255 * sum|weight| + |bias| of a channel, shifted left by the bits that rescaling with x scale *
+///   weight scale / y scale shifts left (frexp exponent, 0 for factors below 1), is less than 2^31: no input
+///   overflows 32 bits.
 /// - max_pool2d, avg_pool2d, reshape, concat, pad: all inputs and the output i8 with the same parameters.
-/// - global_avg_pool, multiply: i8 with own output parameters; 255 * H*W and 255^2, shifted likewise, are less than 2^31.
-/// - add: i8, own output parameters, 2 * the larger input scale < 2^20 * output scale; activation none, relu or relu6.
+/// - global_avg_pool, multiply: i8 with own output parameters; 255 * H*W and 255^2, shifted likewise, are
+/// less than 2^31.
+/// - add: i8, own output parameters, 2 * the larger input scale < 2^20 * output scale; activation none, relu
+/// or relu6.
 /// - softmax, sigmoid: i8, output scale 1/256 zero point -128. log_softmax: scale 1/16 zero point 127.
 /// - activate (others): i8 with own output parameters.
 void verify(const Graph& graph);
 
-/// A line per node, e.g. `%5 i8[1,26,26,32] = conv2d(activation=relu) %0 conv1.weight conv1.bias`; stable for golden files.
+/// "node 3 conv1 (conv2d)": how errors speak of a node of this graph.
+std::string describe(const Graph& graph, const Node& node);
+
+/// A line per node, e.g. `%5 i8[1,26,26,32] = conv2d(activation=relu) %0 conv1.weight conv1.bias`; stable for
+/// golden files.
 std::string to_string(const Graph& graph);
 
 /// 2 x multiply-adds of convolutions and linear layers for one sample.

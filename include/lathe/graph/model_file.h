@@ -14,8 +14,8 @@ namespace lathe::graph {
 /// `encode` verifies the graph first; the same graph gives the same bytes.
 std::vector<std::byte> encode(const Graph& graph);
 
-/// Reads untrusted bytes: every size, index, enum and offset is checked before use and memory is bounded by the number of
-/// bytes given. Throws Error naming `name` and the offset. The result passes verify().
+/// Reads untrusted bytes: every size, index, enum and offset is checked before use and memory is bounded by
+/// the number of bytes given. Throws Error naming `name` and the offset. The result passes verify().
 Graph decode(std::span<const std::byte> bytes, const std::string& name);
 
 /// Atomic. Throws Error naming the path.

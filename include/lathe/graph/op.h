@@ -11,8 +11,8 @@
 #include <vector>
 
 /// The one vocabulary of operations, shared by the autograd tape, the deployable graph and the runtime.
-/// An op is its parameters and nothing else; what it reads is listed as `inputs`. Letters: N batch, H W height and width,
-/// C input channels, O output channels, KH KW kernel, g groups. Activations are [N,H,W,C].
+/// An op is its parameters and nothing else; what it reads is listed as `inputs`. Letters: N batch, H W
+/// height and width, C input channels, O output channels, KH KW kernel, g groups. Activations are [N,H,W,C].
 namespace lathe::graph {
 
 // The numbers of all enums here are stored in files: never renumber.
@@ -50,8 +50,9 @@ struct Window {
 /// Throws Error (naming `op`) when the kernel does not fit into the padded input.
 Window slide(std::string_view op, std::int64_t in, std::int64_t kernel, std::int64_t stride, Padding padding);
 
-/// inputs: x [N,H,W,C], weight [O,KH,KW,C/g], optional bias [O] -> [N,H',W',O]. With g = C = O it is a depthwise
-/// convolution, weight [C,KH,KW,1]. In integer graphs x, output are i8 or i16, weight i8, bias i32 (i64 with i16).
+/// inputs: x [N,H,W,C], weight [O,KH,KW,C/g], optional bias [O] -> [N,H',W',O]. With g = C = O it is a
+/// depthwise convolution, weight [C,KH,KW,1]. In integer graphs x, output are i8 or i16, weight i8, bias i32
+/// (i64 with i16).
 struct Conv2d {
   static constexpr std::string_view kName = "conv2d";
   int stride_h = 1;
@@ -94,8 +95,9 @@ struct GlobalAvgPool {
 };
 
 /// inputs: x [...,C], gamma [C], beta [C], moving mean [C], moving variance [C] -> x's shape.
-/// Ioffe & Szegedy 2015. `training`: normalise with the batch's statistics (biased variance) and move the moving ones,
-/// moving = momentum * moving + (1 - momentum) * batch; else normalise with the moving ones. Graphs hold training = false.
+/// Ioffe & Szegedy 2015. `training`: normalise with the batch's statistics (biased variance) and move the
+/// moving ones, moving = momentum * moving + (1 - momentum) * batch; else normalise with the moving ones.
+/// Graphs hold training = false.
 struct BatchNorm {
   static constexpr std::string_view kName = "batch_norm";
   float epsilon = 1e-3f;
@@ -169,7 +171,8 @@ struct Dequantize {
 
 // Training only: never in a deployed graph.
 
-/// inputs: x -> x with each element zeroed with probability `rate`, the rest scaled by 1/(1-rate). Srivastava et al. 2014.
+/// inputs: x -> x with each element zeroed with probability `rate`, the rest scaled by 1/(1-rate). Srivastava
+/// et al. 2014.
 struct Dropout {
   static constexpr std::string_view kName = "dropout";
   float rate = 0.5f;
@@ -184,8 +187,8 @@ struct CrossEntropy {
   bool operator==(const CrossEntropy&) const = default;
 };
 
-/// inputs: student logits z [N,C], target logits t [N,C] -> T^2 * mean over N of KL(softmax(t/T) || softmax(z/T)).
-/// Hinton et al. 2015. No gradient to t. Scalar.
+/// inputs: student logits z [N,C], target logits t [N,C] -> T^2 * mean over N of KL(softmax(t/T) ||
+/// softmax(z/T)). Hinton et al. 2015. No gradient to t. Scalar.
 struct KlDivergence {
   static constexpr std::string_view kName = "kl_divergence";
   float temperature = 1;
@@ -212,9 +215,9 @@ struct Sum {
 };
 
 /// The position in this list is stored in files: add at the end only.
-using Op = std::variant<Conv2d, Linear, MaxPool2d, AvgPool2d, GlobalAvgPool, BatchNorm, Activate, Softmax, LogSoftmax,
-                        Add, Multiply, Concat, Reshape, Pad, Quantize, Dequantize, Dropout, CrossEntropy, KlDivergence,
-                        MeanSquaredError, Scale, Sum>;
+using Op = std::variant<Conv2d, Linear, MaxPool2d, AvgPool2d, GlobalAvgPool, BatchNorm, Activate, Softmax,
+                        LogSoftmax, Add, Multiply, Concat, Reshape, Pad, Quantize, Dequantize, Dropout,
+                        CrossEntropy, KlDivergence, MeanSquaredError, Scale, Sum>;
 
 /// "conv2d"
 std::string_view name(const Op& op);
@@ -225,11 +228,12 @@ std::string to_string(const Op& op);
 /// May the op be in a deployed graph?
 bool deployable(const Op& op);
 
-/// The output's shape. Throws Error when the number or the shapes of the inputs do not fit, or a parameter is out of range.
+/// The output's shape. Throws Error when the number or the shapes of the inputs do not fit, or a parameter is
+/// out of range.
 Shape infer_shape(const Op& op, std::span<const Shape> inputs);
 
-/// Calls visit(field name, field reference) for each parameter of an op, in file order. The text form and the model file
-/// both use it, so an op's fields are listed once.
+/// Calls visit(field name, field reference) for each parameter of an op, in file order. The text form and the
+/// model file both use it, so an op's fields are listed once.
 template <typename SomeOp, typename Visit>
 void for_each_field(SomeOp& op, Visit&& visit) {
   using T = std::remove_const_t<SomeOp>;

@@ -1,0 +1,191 @@
+#include "parameters.h"
+
+#include <lathe/base/error.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <optional>
+
+namespace lathe::compress {
+namespace {
+
+using graph::Graph;
+using graph::Node;
+using graph::Quantization;
+using graph::Value;
+using graph::ValueId;
+
+/// Sets of values that share their parameters.
+class Groups {
+ public:
+  explicit Groups(std::size_t values) : parents_(values) { std::iota(parents_.begin(), parents_.end(), 0); }
+
+  ValueId find(ValueId id) {
+    ValueId& parent = parents_[static_cast<std::size_t>(id)];
+    while (parent != parents_[static_cast<std::size_t>(parent)])
+      parent = parents_[static_cast<std::size_t>(parent)];
+    return parent;
+  }
+  void join(ValueId a, ValueId b) { parents_[static_cast<std::size_t>(find(a))] = find(b); }
+
+ private:
+  std::vector<ValueId> parents_;
+};
+
+bool hands_on(const graph::Op& op) {
+  return std::holds_alternative<graph::MaxPool2d>(op) || std::holds_alternative<graph::AvgPool2d>(op) ||
+         std::holds_alternative<graph::Reshape>(op) || std::holds_alternative<graph::Concat>(op) ||
+         std::holds_alternative<graph::Pad>(op);
+}
+
+/// Parameters that the TFLite specification fixes for an op's output.
+std::optional<Quantization> fixed_parameters(const graph::Op& op) {
+  if (std::holds_alternative<graph::Softmax>(op)) return Quantization{{1.f / 256}, -128};
+  if (std::holds_alternative<graph::LogSoftmax>(op)) return Quantization{{16.f / 256}, 127};
+  const auto* activate = std::get_if<graph::Activate>(&op);
+  if (activate != nullptr && activate->activation == graph::Activation::sigmoid)
+    return Quantization{{1.f / 256}, -128};
+  return {};
+}
+
+/// The largest magnitude that an output can have whatever its 8-bit inputs are; 0 where that does not matter.
+double reach(const Graph& graph, const Node& node, std::span<const Quantization> parameters) {
+  const auto width = [&](std::size_t operand) {
+    return 255 * static_cast<double>(parameters[static_cast<std::size_t>(node.inputs[operand])].scale[0]);
+  };
+  if (std::holds_alternative<graph::GlobalAvgPool>(node.op)) return width(0);
+  if (std::holds_alternative<graph::Add>(node.op)) return width(0) + width(1);
+  if (std::holds_alternative<graph::Multiply>(node.op)) return width(0) * width(1);
+  if (!std::holds_alternative<graph::Conv2d>(node.op) && !std::holds_alternative<graph::Linear>(node.op))
+    return 0;
+  const Value& weight = graph.value(node.inputs[1]);
+  const auto elements = weight.elements<float>();
+  const auto taps = static_cast<std::size_t>(weight.shape.size() / weight.shape[0]);
+  double largest = 0;
+  for (std::size_t c = 0; c * taps < elements.size(); ++c) {
+    double sum = 0;
+    for (float w : elements.subspan(c * taps, taps)) sum += std::abs(static_cast<double>(w));
+    sum *= width(0);
+    if (node.inputs.size() > 2)
+      sum += std::abs(static_cast<double>(graph.value(node.inputs[2]).elements<float>()[c]));
+    largest = std::max(largest, sum);
+  }
+  return largest;
+}
+
+void check_node(const Graph& graph, const Node& node) {
+  const auto who = [&] { return "quantize: " + describe(graph, node); };
+  const bool layer =
+      std::holds_alternative<graph::Conv2d>(node.op) || std::holds_alternative<graph::Linear>(node.op);
+  if (std::holds_alternative<graph::BatchNorm>(node.op))
+    fail("{}: has no integer form where it cannot be folded into a layer before it", who());
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+    const Value& value = graph.value(node.inputs[i]);
+    if (value.is_constant() != (layer && i > 0))
+      fail("{}: operand {} must {}be a constant (fold constants first)", who(), i,
+           value.is_constant() ? "not " : "");
+  }
+}
+
+class Chooser {
+ public:
+  Chooser(const Graph& graph, std::span<const Range> ranges)
+      : graph_(graph),
+        ranges_(ranges),
+        groups_(graph.values().size()),
+        joined_(graph.values().size()),
+        fixed_(graph.values().size()) {
+    for (const Node& node : graph.nodes()) {
+      check_node(graph, node);
+      if (!hands_on(node.op)) continue;
+      for (ValueId id : node.inputs) groups_.join(id, node.output);
+    }
+    for (std::size_t i = 0; i < ranges.size(); ++i) {
+      Range& range = joined_[group(static_cast<ValueId>(i))];
+      range = {std::min(range.min, ranges[i].min), std::max(range.max, ranges[i].max)};
+    }
+  }
+
+  /// The group of `id` takes `parameters`, whatever its range is.
+  void fix(ValueId id, const Quantization& parameters, const std::string& who) {
+    auto& fixed = fixed_[group(id)];
+    check(!fixed || *fixed == parameters,
+          "quantize: {} shares its numbers with another fixed to other parameters", who);
+    fixed = parameters;
+  }
+
+  /// Numbers that come from elsewhere into a group of fixed parameters must fit into their range.
+  void check_fits(ValueId id, const std::string& who) {
+    const auto& fixed = fixed_[group(id)];
+    if (!fixed) return;
+    const float scale = fixed->scale[0];
+    const float low = scale * static_cast<float>(-128 - fixed->zero_point);
+    const float high = scale * static_cast<float>(127 - fixed->zero_point);
+    const Range range = ranges_[static_cast<std::size_t>(id)];
+    check(range.min >= low - scale && range.max <= high + scale,
+          "quantize: {} goes from {} to {} but shares its numbers with one that is fixed to {} to {}", who,
+          range.min, range.max, low, high);
+  }
+
+  std::vector<Quantization> choose() {
+    std::vector<Quantization> parameters(graph_.values().size());
+    // Groups get their parameters when the first of their values is made; a later one may need coarser ones.
+    std::vector<double> smallest(parameters.size());
+    const auto settle = [&](ValueId id) {
+      const std::size_t g = group(id);
+      const Quantization chosen = fixed_[g] ? *fixed_[g] : int8_parameters(joined_[g], smallest[g]);
+      for (std::size_t i = 0; i < parameters.size(); ++i)
+        if (group(static_cast<ValueId>(i)) == g) parameters[i] = chosen;
+    };
+    for (ValueId id : graph_.inputs()) settle(id);
+    for (const Node& node : graph_.nodes()) {
+      // An output that hardly left 0 would get a scale that rescaling cannot express: 2^24 steps are plenty.
+      const double least = std::ldexp(reach(graph_, node, parameters), -24);
+      double& before = smallest[group(node.output)];
+      before = std::max(before, least);
+      settle(node.output);
+    }
+    return parameters;
+  }
+
+ private:
+  std::size_t group(ValueId id) { return static_cast<std::size_t>(groups_.find(id)); }
+
+  const Graph& graph_;
+  std::span<const Range> ranges_;
+  Groups groups_;
+  std::vector<Range> joined_;  ///< by group
+  std::vector<std::optional<Quantization>> fixed_;
+};
+
+}  // namespace
+
+Quantization int8_parameters(Range range, double smallest) {
+  const double low = std::min(static_cast<double>(range.min), 0.),
+               high = std::max(static_cast<double>(range.max), 0.);
+  // A value that is always 0 can have any scale.
+  const double wide = high > low ? (high - low) / 255 : 1;
+  const auto scale = static_cast<float>(std::max({wide, smallest, 1e-30}));
+  const double zero_point = std::round(-128 - low / static_cast<double>(scale));
+  return {{scale}, static_cast<std::int32_t>(std::clamp(zero_point, -128., 127.))};
+}
+
+Quantization int8_parameters(Range range) { return int8_parameters(range, 0); }
+
+std::vector<Quantization> choose_parameters(const Graph& graph, std::span<const Range> ranges,
+                                            const QuantizeOptions& options) {
+  Chooser chooser(graph, ranges);
+  for (const Node& node : graph.nodes())
+    if (const auto fixed = fixed_parameters(node.op)) chooser.fix(node.output, *fixed, describe(graph, node));
+  const bool u8 = options.input == QuantizeOptions::Border::u8;
+  for (ValueId id : graph.inputs())
+    if (u8) chooser.fix(id, {{1.f / 255}, -128}, "input " + graph.value(id).name);
+  for (ValueId id : graph.inputs()) chooser.check_fits(id, "input " + graph.value(id).name);
+  for (const Node& node : graph.nodes())
+    if (!hands_on(node.op) && !fixed_parameters(node.op))
+      chooser.check_fits(node.output, describe(graph, node));
+  return chooser.choose();
+}
+
+}  // namespace lathe::compress
