@@ -134,7 +134,7 @@ bool is_product(const ConvShape& s) {
 /// The same product as images of a size whose rows stay in the first-level cache.
 ConvShape as_rows(const ConvShape& s) {
   const std::int64_t pixels = s.n * s.h * s.w;
-  const std::int64_t most = std::max<std::int64_t>(14, 4096 / (s.c + s.o));
+  const std::int64_t most = std::max<std::int64_t>(14, 16384 / (s.c + s.o));
   std::int64_t row = std::min(pixels, most);
   while (pixels % row != 0) --row;
   if (row < 14) row = s.w;  // an awkward number of pixels: the images as they are

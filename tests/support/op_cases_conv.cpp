@@ -6,6 +6,8 @@
 
 #include <lathe/core/ops.h>
 
+#include <utility>
+
 namespace lathe::testing {
 namespace {
 
@@ -73,6 +75,12 @@ OpCase large(OpCase c) {
   return c;
 }
 
+/// A first layer: nobody asks for the gradient of an image.
+OpCase large_first(OpCase c) {
+  c.constants = 1;
+  return large(std::move(c));
+}
+
 }  // namespace
 
 std::vector<OpCase> conv_cases() {
@@ -104,6 +112,12 @@ std::vector<OpCase> conv_cases() {
       conv_case("pointwise_17_to_33_relu6", {{2, 5, 5, 17}, {33, 1, 1, 17}},
                 {.activation = Activation::relu6}),
       conv_case("pointwise_stride_2", {{2, 7, 6, 8}, {16, 1, 1, 8}}, {.stride_h = 2, .stride_w = 2}),
+      // Weights large enough for oneDNN.
+      conv_case("64_to_64_same_relu6", {{3, 5, 4, 64}, {64, 3, 3, 64}},
+                {.padding = same, .activation = Activation::relu6}),
+      conv_case("65_to_66_stride_2", {{5, 6, 7, 65}, {66, 3, 3, 65}}, {.stride_h = 2, .stride_w = 2},
+                Bias::no),
+      conv_case("pointwise_150_to_230", {{3, 3, 4, 150}, {230, 1, 1, 150}}),
       conv_case("groups_2", {{2, 6, 6, 8}, {6, 3, 3, 4}}, {.groups = 2}),
       conv_case("groups_2_same_stride_2_relu", {{3, 7, 5, 6}, {10, 3, 3, 3}},
                 {.stride_h = 2, .stride_w = 2, .padding = same, .groups = 2, .activation = relu}),
@@ -123,19 +137,19 @@ std::vector<OpCase> conv_cases() {
       conv_case("depthwise_multiplier_2", {{2, 5, 5, 3}, {6, 3, 3, 1}}, {.padding = same, .groups = 3}),
 
       // The layers of the models that are trained here, at their batch sizes.
-      large(conv_case("tutorial_1", {{128, 28, 28, 1}, {12, 3, 3, 1}}, {.activation = relu})),
-      large(conv_case("conv_1", {{128, 28, 28, 1}, {32, 3, 3, 1}}, {.activation = relu})),
+      large_first(conv_case("tutorial_1", {{128, 28, 28, 1}, {12, 3, 3, 1}}, {.activation = relu})),
+      large_first(conv_case("conv_1", {{128, 28, 28, 1}, {32, 3, 3, 1}}, {.activation = relu})),
       large(conv_case("conv_2", {{128, 13, 13, 32}, {64, 3, 3, 32}}, {.activation = relu})),
-      large(conv_case("dscnn_1", {{128, 28, 28, 1}, {12, 3, 3, 1}},
-                      {.stride_h = 2, .stride_w = 2, .padding = same}, Bias::no)),
+      large_first(conv_case("dscnn_1", {{128, 28, 28, 1}, {12, 3, 3, 1}},
+                            {.stride_h = 2, .stride_w = 2, .padding = same}, Bias::no)),
       large(conv_case("dscnn_dw_1", {{128, 14, 14, 12}, {12, 3, 3, 1}}, {.padding = same, .groups = 12},
                       Bias::no)),
       large(conv_case("dscnn_pw_1", {{128, 14, 14, 12}, {16, 1, 1, 12}}, {}, Bias::no)),
       large(conv_case("dscnn_dw_2", {{128, 14, 14, 16}, {16, 3, 3, 1}},
                       {.stride_h = 2, .stride_w = 2, .padding = same, .groups = 16}, Bias::no)),
       large(conv_case("dscnn_pw_2", {{128, 7, 7, 16}, {24, 1, 1, 16}}, {}, Bias::no)),
-      large(conv_case("efficientnet_stem", {{8, 128, 128, 3}, {32, 3, 3, 3}},
-                      {.stride_h = 2, .stride_w = 2, .padding = same}, Bias::no)),
+      large_first(conv_case("efficientnet_stem", {{8, 128, 128, 3}, {32, 3, 3, 3}},
+                            {.stride_h = 2, .stride_w = 2, .padding = same}, Bias::no)),
       large(conv_case("efficientnet_dw_32", {{8, 64, 64, 32}, {32, 3, 3, 1}}, {.padding = same, .groups = 32},
                       Bias::no)),
       large(conv_case("efficientnet_dw_96_stride_2", {{8, 64, 64, 96}, {96, 3, 3, 1}},

@@ -76,6 +76,7 @@ std::vector<OpCase> linear_cases() {
       linear_case("relu6", {.n = 13, .i = 65, .o = 33}, {.activation = Activation::relu6}),
       linear_case("no_bias", {.n = 6, .i = 16, .o = 3}, {}, Bias::no),
       linear_case("wide", {.n = 9, .i = 200, .o = 300}),
+      linear_case("300_to_301_relu", {.n = 17, .i = 300, .o = 301}, {.activation = Activation::relu}),
 
       large(linear_case("tutorial", {.n = 128, .i = 2028, .o = 10})),
       large(linear_case("conv", {.n = 128, .i = 1600, .o = 10})),

@@ -9,8 +9,8 @@ namespace lathe::kernels::reference {
 /// y = none y | relu max(y,0) | relu6 min(max(y,0),6), in place. NaN stays NaN.
 inline void clamp(Clamp clamp, std::int64_t size, float* y) {
   for (std::int64_t i = 0; clamp != Clamp::none && i < size; ++i) {
-    if (y[i] < 0) y[i] = 0;
-    if (clamp == Clamp::relu6 && y[i] > 6) y[i] = 6;
+    const float positive = y[i] < 0 ? 0 : y[i];
+    y[i] = clamp == Clamp::relu6 && positive > 6 ? 6 : positive;
   }
 }
 

@@ -122,91 +122,145 @@ void forward(const ConvShape& s, const float* x, const float* weight, const floa
     forward_any(s, x, weight, bias, clamp, y);
 }
 
-/// The taps through which an input position is seen along one axis: window positions first, first + stride,
-/// ... (count of them), from output positions `out`, out - 1, ...
-struct Taps {
+/// The taps through which the input positions 0, 1, ... are seen along one axis: window positions first,
+/// first + stride,
+/// ... (count of them), from output positions out, out - 1, ... Stepped, for a division costs more than a
+/// pixel.
+class Taps {
+ public:
+  LATHE_INLINE Taps(std::int64_t before, std::int64_t kernel, std::int64_t stride, std::int64_t size)
+      : kernel_(kernel), stride_(stride), size_(size), out_(before / stride), phase_(before % stride) {
+    find();
+  }
+  LATHE_INLINE void next() {
+    if (++phase_ == stride_) {
+      phase_ = 0;
+      ++out_;
+    }
+    find();
+  }
+
   std::int64_t first, count, out;
+
+ private:
+  LATHE_INLINE void find() {
+    first = phase_;
+    out = out_;
+    while (out >= size_) {  // the outputs that would see it through the first taps do not exist
+      first += stride_;
+      --out;
+    }
+    count = 0;
+    for (std::int64_t tap = first; tap < kernel_ && count <= out; tap += stride_) ++count;
+  }
+
+  std::int64_t kernel_, stride_, size_, out_, phase_;
 };
 
-LATHE_INLINE Taps taps(std::int64_t position, std::int64_t before, std::int64_t kernel, std::int64_t stride,
-                       std::int64_t size) {
-  const std::int64_t shifted = position + before;
-  std::int64_t out = shifted / stride;
-  std::int64_t first = shifted % stride;
-  if (out >= size) {  // the outputs that would see it through the first taps do not exist
-    first += (out - size + 1) * stride;
-    out = size - 1;
+/// One input pixel, through V x H taps (H < 0: any number).
+template <int V, int H>
+LATHE_INLINE void gather(const ConvShape& s, const float* grads, const float* weight, std::int64_t vertical,
+                         std::int64_t horizontal, float* dx) {
+  const std::int64_t rows = H < 0 ? vertical : V, columns = H < 0 ? horizontal : H;
+  for (std::int64_t c = 0; c < s.c; c += kWidth) {
+    const Lanes lanes = first_lanes(s.c - c);
+    Vec sum = zero();
+    LATHE_UNROLL
+    for (std::int64_t a = 0; a < rows; ++a) {
+      LATHE_UNROLL
+      for (std::int64_t b = 0; b < columns; ++b)
+        sum = fma(load(grads - (a * s.out_w + b) * s.c + c, lanes),
+                  load(weight + (a * s.stride_h * s.kw + b * s.stride_w) * s.c + c, lanes), sum);
+    }
+    store(dx + c, sum, lanes);
   }
-  std::int64_t count = first < kernel ? (kernel - first + stride - 1) / stride : 0;
-  if (count > out + 1) count = out + 1;
-  return {first, count, out};
 }
 
 /// Each input pixel gathers from the outputs that saw it, for any stride.
 void data(const ConvShape& s, const float* dy, const float* weight, float* dx) {
-  for (std::int64_t row = 0; row < s.h; ++row) {
-    const Taps vertical = taps(row, s.top, s.kh, s.stride_h, s.out_h);
-    for (std::int64_t column = 0; column < s.w; ++column) {
-      const Taps horizontal = taps(column, s.left, s.kw, s.stride_w, s.out_w);
-      for (std::int64_t c = 0; c < s.c; c += kWidth) {
-        const Lanes lanes = first_lanes(s.c - c);
-        Vec sum = zero();
-        for (std::int64_t a = 0; a < vertical.count; ++a) {
-          const float* grads = dy + ((vertical.out - a) * s.out_w + horizontal.out) * s.c + c;
-          const float* w = weight + ((vertical.first + a * s.stride_h) * s.kw + horizontal.first) * s.c + c;
-          for (std::int64_t b = 0; b < horizontal.count; ++b)
-            sum = fma(load(grads - b * s.c, lanes), load(w + b * s.stride_w * s.c, lanes), sum);
-        }
-        store(dx + (row * s.w + column) * s.c + c, sum, lanes);
+  Taps vertical(s.top, s.kh, s.stride_h, s.out_h);
+  for (std::int64_t row = 0; row < s.h; ++row, vertical.next()) {
+    Taps horizontal(s.left, s.kw, s.stride_w, s.out_w);
+    for (std::int64_t column = 0; column < s.w; ++column, dx += s.c, horizontal.next()) {
+      const float* grads = dy + (vertical.out * s.out_w + horizontal.out) * s.c;
+      const float* w = weight + (vertical.first * s.kw + horizontal.first) * s.c;
+      switch (vertical.count * 4 + horizontal.count) {  // what a 3x3 window with stride 2 needs
+        case 5:
+          gather<1, 1>(s, grads, w, 1, 1, dx);
+          break;
+        case 6:
+          gather<1, 2>(s, grads, w, 1, 2, dx);
+          break;
+        case 9:
+          gather<2, 1>(s, grads, w, 2, 1, dx);
+          break;
+        case 10:
+          gather<2, 2>(s, grads, w, 2, 2, dx);
+          break;
+        default:
+          gather<-1, -1>(s, grads, w, vertical.count, horizontal.count, dx);
       }
     }
   }
 }
 
-/// Sums of one vector of channels over a whole image for a KxK window, all K * K at once.
+/// Sums of one vector of channels over output rows [from, to) for a KxK window, all K * K at once.
+template <int K>
+LATHE_INLINE void weights_rows(const ConvShape& s, Inner inner, Lanes lanes, std::int64_t from,
+                               std::int64_t to, const float* x, const float* dy, const float* zeros,
+                               float* dweight) {
+  Vec sums[K][K];
+  LATHE_UNROLL
+  for (int a = 0; a < K; ++a) {
+    LATHE_UNROLL
+    for (int b = 0; b < K; ++b) sums[a][b] = load(dweight + (a * K + b) * s.c, lanes);
+  }
+  for (std::int64_t i = from; i < to; ++i) {
+    const float* rows[K];
+    window_rows(s, x, zeros, i, K, rows);
+    const float* grads = dy + i * s.out_w * s.c;
+    const auto border = [&](std::int64_t first, std::int64_t last) __attribute__((always_inline)) {
+      for (std::int64_t j = first; j < last; ++j) {
+        const std::int64_t column = j * s.stride_w - s.left;
+        const Vec grad = load(grads + j * s.c, lanes);
+        LATHE_UNROLL
+        for (int b = 0; b < K; ++b) {
+          if (column + b < 0 || column + b >= s.w) continue;
+          LATHE_UNROLL
+          for (int a = 0; a < K; ++a)
+            sums[a][b] = fma(load(rows[a] + (column + b) * s.c, lanes), grad, sums[a][b]);
+        }
+      }
+    };
+    border(0, inner.begin);
+    for (std::int64_t j = inner.begin; j < inner.end; ++j) {
+      const Vec grad = load(grads + j * s.c, lanes);
+      LATHE_UNROLL
+      for (int a = 0; a < K; ++a) {
+        const float* p = rows[a] + (j * s.stride_w - s.left) * s.c;
+        LATHE_UNROLL
+        for (int b = 0; b < K; ++b) sums[a][b] = fma(load(p + b * s.c, lanes), grad, sums[a][b]);
+      }
+    }
+    border(inner.end, s.out_w);
+  }
+  LATHE_UNROLL
+  for (int a = 0; a < K; ++a) {
+    LATHE_UNROLL
+    for (int b = 0; b < K; ++b) store(dweight + (a * K + b) * s.c, sums[a][b], lanes);
+  }
+}
+
+/// Strips of rows, so that all channels of a row are used while it is in the first-level cache.
 template <int K>
 void weights_unrolled(const ConvShape& s, const float* x, const float* dy, const float* zeros,
                       float* dweight) {
   const Inner inner = inner_columns(s);
-  for (std::int64_t c = 0; c < s.c; c += kWidth) {
-    const Lanes lanes = first_lanes(s.c - c);
-    Vec sums[K][K];
-    LATHE_UNROLL
-    for (int a = 0; a < K; ++a) {
-      LATHE_UNROLL
-      for (int b = 0; b < K; ++b) sums[a][b] = load(dweight + (a * K + b) * s.c + c, lanes);
-    }
-    for (std::int64_t i = 0; i < s.out_h; ++i) {
-      const float* rows[K];
-      window_rows(s, x + c, zeros, i, K, rows);
-      const float* grads = dy + i * s.out_w * s.c + c;
-      for (std::int64_t j = 0; j < s.out_w; ++j) {
-        const std::int64_t column = j * s.stride_w - s.left;
-        const Vec grad = load(grads + j * s.c, lanes);
-        if (j >= inner.begin && j < inner.end) {
-          LATHE_UNROLL
-          for (int a = 0; a < K; ++a) {
-            const float* p = rows[a] + column * s.c;
-            LATHE_UNROLL
-            for (int b = 0; b < K; ++b) sums[a][b] = fma(load(p + b * s.c, lanes), grad, sums[a][b]);
-          }
-        } else {
-          LATHE_UNROLL
-          for (int b = 0; b < K; ++b) {
-            if (column + b < 0 || column + b >= s.w) continue;
-            LATHE_UNROLL
-            for (int a = 0; a < K; ++a)
-              sums[a][b] = fma(load(rows[a] + (column + b) * s.c, lanes), grad, sums[a][b]);
-          }
-        }
-      }
-    }
-    LATHE_UNROLL
-    for (int a = 0; a < K; ++a) {
-      LATHE_UNROLL
-      for (int b = 0; b < K; ++b) store(dweight + (a * K + b) * s.c + c, sums[a][b], lanes);
-    }
-  }
+  const std::int64_t strip = s.c <= kWidth ? s.out_h : (s.out_w + 63) / s.out_w;
+  for (std::int64_t i = 0; i < s.out_h; i += strip)
+    for (std::int64_t c = 0; c < s.c; c += kWidth)
+      weights_rows<K>(s, inner, first_lanes(s.c - c), i, i + strip < s.out_h ? i + strip : s.out_h, x + c,
+                      dy + c, zeros, dweight + c);
 }
 
 void weights_any(const ConvShape& s, const float* x, const float* dy, float* dweight) {
