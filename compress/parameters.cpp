@@ -33,6 +33,10 @@ class Groups {
   std::vector<ValueId> parents_;
 };
 
+/// Of u8 images, less 128: real = pixel / 255.
+const Quantization kPixels{{1.f / 255}, -128};
+
+/// Ops whose output has the parameters of their input.
 bool hands_on(const graph::Op& op) {
   return std::holds_alternative<graph::MaxPool2d>(op) || std::holds_alternative<graph::AvgPool2d>(op) ||
          std::holds_alternative<graph::Reshape>(op) || std::holds_alternative<graph::Concat>(op) ||
@@ -90,16 +94,20 @@ void check_node(const Graph& graph, const Node& node) {
 
 class Chooser {
  public:
-  Chooser(const Graph& graph, std::span<const Range> ranges)
+  Chooser(const Graph& graph, std::span<const Range> ranges, bool u8)
       : graph_(graph),
-        ranges_(ranges),
         groups_(graph.values().size()),
         joined_(graph.values().size()),
         fixed_(graph.values().size()) {
+    for (ValueId id : graph.inputs())
+      if (u8) fixed_[group(id)] = kPixels;
     for (const Node& node : graph.nodes()) {
       check_node(graph, node);
-      if (!hands_on(node.op)) continue;
-      for (ValueId id : node.inputs) groups_.join(id, node.output);
+      fixed_[group(node.output)] = fixed_parameters(node.op);
+      if (std::holds_alternative<graph::Concat>(node.op))
+        join_parts(node);
+      else if (hands_on(node.op))
+        groups_.join(node.output, node.inputs[0]);
     }
     for (std::size_t i = 0; i < ranges.size(); ++i) {
       Range& range = joined_[group(static_cast<ValueId>(i))];
@@ -107,36 +115,16 @@ class Chooser {
     }
   }
 
-  /// The group of `id` takes `parameters`, whatever its range is.
-  void fix(ValueId id, const Quantization& parameters, const std::string& who) {
-    auto& fixed = fixed_[group(id)];
-    check(!fixed || *fixed == parameters,
-          "quantize: {} shares its numbers with another fixed to other parameters", who);
-    fixed = parameters;
-  }
-
-  /// Numbers that come from elsewhere into a group of fixed parameters must fit into their range.
-  void check_fits(ValueId id, const std::string& who) {
-    const auto& fixed = fixed_[group(id)];
-    if (!fixed) return;
-    const float scale = fixed->scale[0];
-    const float low = scale * static_cast<float>(-128 - fixed->zero_point);
-    const float high = scale * static_cast<float>(127 - fixed->zero_point);
-    const Range range = ranges_[static_cast<std::size_t>(id)];
-    check(range.min >= low - scale && range.max <= high + scale,
-          "quantize: {} goes from {} to {} but shares its numbers with one that is fixed to {} to {}", who,
-          range.min, range.max, low, high);
-  }
-
   std::vector<Quantization> choose() {
     std::vector<Quantization> parameters(graph_.values().size());
+    std::vector<std::vector<std::size_t>> members(parameters.size());
+    for (std::size_t i = 0; i < parameters.size(); ++i) members[group(static_cast<ValueId>(i))].push_back(i);
     // Groups get their parameters when the first of their values is made; a later one may need coarser ones.
     std::vector<double> smallest(parameters.size());
     const auto settle = [&](ValueId id) {
       const std::size_t g = group(id);
       const Quantization chosen = fixed_[g] ? *fixed_[g] : int8_parameters(joined_[g], smallest[g]);
-      for (std::size_t i = 0; i < parameters.size(); ++i)
-        if (group(static_cast<ValueId>(i)) == g) parameters[i] = chosen;
+      for (std::size_t member : members[g]) parameters[member] = chosen;
     };
     for (ValueId id : graph_.inputs()) settle(id);
     for (const Node& node : graph_.nodes()) {
@@ -152,8 +140,16 @@ class Chooser {
  private:
   std::size_t group(ValueId id) { return static_cast<std::size_t>(groups_.find(id)); }
 
+  /// The parts of a concatenation share its parameters, but for those that are fixed to others.
+  void join_parts(const Node& node) {
+    const auto& first = fixed_[group(node.inputs[0])];
+    const bool alike =
+        std::ranges::all_of(node.inputs, [&](ValueId id) { return fixed_[group(id)] == first; });
+    for (ValueId id : node.inputs)
+      if (alike || !fixed_[group(id)]) groups_.join(node.output, id);
+  }
+
   const Graph& graph_;
-  std::span<const Range> ranges_;
   Groups groups_;
   std::vector<Range> joined_;  ///< by group
   std::vector<std::optional<Quantization>> fixed_;
@@ -175,17 +171,14 @@ Quantization int8_parameters(Range range) { return int8_parameters(range, 0); }
 
 std::vector<Quantization> choose_parameters(const Graph& graph, std::span<const Range> ranges,
                                             const QuantizeOptions& options) {
-  Chooser chooser(graph, ranges);
-  for (const Node& node : graph.nodes())
-    if (const auto fixed = fixed_parameters(node.op)) chooser.fix(node.output, *fixed, describe(graph, node));
   const bool u8 = options.input == QuantizeOptions::Border::u8;
-  for (ValueId id : graph.inputs())
-    if (u8) chooser.fix(id, {{1.f / 255}, -128}, "input " + graph.value(id).name);
-  for (ValueId id : graph.inputs()) chooser.check_fits(id, "input " + graph.value(id).name);
-  for (const Node& node : graph.nodes())
-    if (!hands_on(node.op) && !fixed_parameters(node.op))
-      chooser.check_fits(node.output, describe(graph, node));
-  return chooser.choose();
+  for (ValueId id : graph.inputs()) {
+    const Range& range = ranges[static_cast<std::size_t>(id)];
+    check(!u8 || (range.min >= -kPixels.scale[0] && range.max <= 1 + kPixels.scale[0]),
+          "quantize: u8 input is pixel / 255, but input {} goes from {} to {}", graph.value(id).name,
+          range.min, range.max);
+  }
+  return Chooser(graph, ranges, u8).choose();
 }
 
 }  // namespace lathe::compress

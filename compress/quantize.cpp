@@ -109,8 +109,17 @@ class Quantizer {
     } else {
       for (ValueId id : node.inputs) inputs.push_back(now(id));
     }
+    if (std::holds_alternative<graph::Concat>(node.op)) rescale_parts(node, inputs);
     now(node.output) =
         to_.add_node(node.op, std::move(inputs), node.name, Dtype::i8, parameters(node.output));
+  }
+
+  /// Parts of a concatenation that have parameters of their own (a sigmoid's are fixed) are brought to its.
+  void rescale_parts(const Node& node, std::vector<ValueId>& parts) {
+    const Quantization& wanted = parameters(node.output);
+    for (ValueId& part : parts)
+      if (to_.value(part).quantization != wanted)
+        part = to_.add_node(graph::Activate{graph::Activation::none}, {part}, node.name, Dtype::i8, wanted);
   }
 
   const Graph& from_;

@@ -1,0 +1,309 @@
+#include "random_graph.h"
+#include "support/errors.h"
+
+#include <lathe/compress/passes.h>
+#include <lathe/compress/quantize.h>
+#include <lathe/core/evaluate.h>
+#include <lathe/graph/model_file.h>
+#include <lathe/runtime/plan.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+using namespace lathe;
+using namespace lathe::graph;
+using compress::calibrate;
+using compress::int8_parameters;
+using compress::quantize_int8;
+using compress::QuantizeOptions;
+using compress::Range;
+
+namespace {
+
+constexpr QuantizeOptions kPixels{QuantizeOptions::Border::u8};
+
+ValueId constant(Graph& graph, std::string name, const Shape& shape, std::vector<float> elements) {
+  return graph.add_constant(std::move(name), shape, elements);
+}
+
+/// One range for every activation.
+std::vector<Range> ranges_of(const Graph& graph, Range range) {
+  std::vector<Range> ranges(graph.values().size());
+  for (std::size_t i = 0; i < ranges.size(); ++i)
+    if (!graph.values()[i].is_constant()) ranges[i] = range;
+  return ranges;
+}
+
+/// linear [2,3] with the given weights and biases.
+Graph linear_graph(std::vector<float> weight, std::vector<float> bias) {
+  Graph graph;
+  std::vector<ValueId> inputs{graph.add_input("x", {1, 3}),
+                              constant(graph, "head.weight", {2, 3}, std::move(weight))};
+  if (!bias.empty()) inputs.push_back(constant(graph, "head.bias", {2}, std::move(bias)));
+  graph.set_outputs({graph.add_node(Linear{}, inputs, "head")});
+  return graph;
+}
+
+const graph::Node* find(const Graph& graph, std::string_view name) {
+  for (const graph::Node& node : graph.nodes())
+    if (node.name == name) return &node;
+  return nullptr;
+}
+
+/// The quantization of a named node's output.
+Quantization parameters(const Graph& graph, std::string_view name) {
+  return *graph.value(find(graph, name)->output).quantization;
+}
+
+/// An optimised random graph without batch norm that could not be folded.
+bool quantizable(const Graph& graph) {
+  return std::ranges::none_of(
+      graph.nodes(), [](const graph::Node& node) { return std::holds_alternative<BatchNorm>(node.op); });
+}
+
+/// Weights and biases of `integer` against those of the node of the same name in `real`.
+void check_constants(const Graph& real, const Graph& integer, const graph::Node& node) {
+  const graph::Node& before = *find(real, node.name);
+  const Value &weight = integer.value(node.inputs[1]), &was = real.value(before.inputs[1]);
+  const auto codes = weight.elements<std::int8_t>();
+  const std::size_t taps = codes.size() / weight.quantization->scale.size();
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    const double scale = static_cast<double>(weight.quantization->scale[i / taps]);
+    CHECK(std::abs(scale * codes[i] - static_cast<double>(was.elements<float>()[i])) <= 0.5001 * scale);
+  }
+  if (node.inputs.size() < 3) return;
+  const Value& bias = integer.value(node.inputs[2]);
+  for (std::size_t c = 0; c < bias.elements<std::int32_t>().size(); ++c) {
+    const double scale = static_cast<double>(bias.quantization->scale[c]);
+    const double given = scale * bias.elements<std::int32_t>()[c];
+    const double wanted = static_cast<double>(real.value(before.inputs[2]).elements<float>()[c]);
+    CHECK(std::abs(given - wanted) <= 0.5001 * scale);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("parameters cover the range and hit 0 exactly") {
+  const auto check_covers = [](Range range) {
+    const Quantization q = int8_parameters(range);
+    const float scale = q.scale[0];
+    CHECK(scale == doctest::Approx((range.max - range.min) / 255));
+    // Nudging the zero point moves the ends by half a step.
+    CHECK(scale * static_cast<float>(-128 - q.zero_point) <= range.min + 0.51f * scale);
+    CHECK(scale * static_cast<float>(127 - q.zero_point) >= range.max - 0.51f * scale);
+  };
+  check_covers({0, 1});
+  check_covers({-1, 0});
+  check_covers({-0.3f, 6});
+  check_covers({-1e-6f, 1e6f});
+  CHECK(int8_parameters({0, 1}) == Quantization{{1.f / 255}, -128});
+  CHECK(int8_parameters({-1, 0}).zero_point == 127);
+  CHECK(int8_parameters({-128, 127}) == Quantization{{1.f}, 0});
+}
+
+TEST_CASE("ranges that are empty, tiny or huge give possible parameters") {
+  for (Range range : {Range{0, 0}, Range{0, 1e-42f}, Range{-1e-38f, 0}, Range{-3e38f, 3e38f}}) {
+    const Quantization q = int8_parameters(range);
+    CHECK(std::isnormal(q.scale[0]));
+    CHECK(q.zero_point >= -128);
+    CHECK(q.zero_point <= 127);
+  }
+  // A range without 0 is widened to it.
+  CHECK(int8_parameters({2, 3}) == int8_parameters({0, 3}));
+}
+
+TEST_CASE("calibration sees the smallest and largest of all batches and 0") {
+  const Graph graph = linear_graph({1, 0, 0, 0, 1, 0}, {});
+  const std::array batches{Tensor::from({1, -2, 3, 4, 5, 6}, {2, 3}), Tensor::from({7, 8, -9}, {1, 3})};
+  const std::vector<Range> ranges = calibrate(graph, batches);
+  REQUIRE(ranges.size() == 3);
+  CHECK(ranges[0].min == -9);
+  CHECK(ranges[0].max == 8);
+  CHECK(ranges[1].max == 0);  // of a constant
+  CHECK(ranges[2].min == -2);
+  CHECK(ranges[2].max == 8);
+  const std::array positive{Tensor::from({1, 2, 3}, {1, 3})};
+  CHECK(calibrate(graph, positive)[0].min == 0);
+}
+
+TEST_CASE("calibration refuses nothing, wrong shapes and what is not finite") {
+  const Graph graph = linear_graph({1, 0, 0, 0, 1, 0}, {});
+  CHECK_ERROR(calibrate(graph, {}), "calibrate: there are no images");
+  const std::array wrong{Tensor::from({1, 2}, {1, 2})};
+  CHECK_ERROR(calibrate(graph, wrong), "evaluate: input x must be f32[1,3]");
+  const std::array nan{Tensor::from({1, std::nanf(""), 3}, {1, 3})};
+  CHECK_ERROR(calibrate(graph, nan), "calibrate: input x has values that are not finite");
+  const std::array large{Tensor::from({3e38f, 3e38f, 0}, {1, 3})};
+  CHECK_ERROR(calibrate(linear_graph({1, 1, 0, 0, 1, 0}, {}), large),
+              "calibrate: node 0 head (linear) has values that are not finite");
+}
+
+TEST_CASE("weights are symmetric by output channel, the largest is 127") {
+  const Graph graph = linear_graph({0.5f, -1, 0.25f, 0.001f, 0.002f, -0.0005f}, {0.1f, -0.2f});
+  const Graph integer = quantize_int8(graph, ranges_of(graph, {-1, 1}));
+  const graph::Node& node = *find(integer, "head");
+  const Value &weight = integer.value(node.inputs[1]), &bias = integer.value(node.inputs[2]);
+  CHECK(weight.quantization->scale == std::vector<float>{1.f / 127, 0.002f / 127});
+  CHECK(std::ranges::equal(weight.elements<std::int8_t>(), std::vector<int>{64, -127, 32, 64, 127, -32}));
+  const float in = parameters(integer, "head").scale[0];
+  CHECK(bias.quantization->scale == std::vector<float>{in * (1.f / 127), in * (0.002f / 127)});
+  CHECK(bias.dtype == Dtype::i32);
+  CHECK(weight.name == "head.weight");
+}
+
+TEST_CASE("weights and biases of random graphs come back within half a step") {
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    const Graph real = compress::optimize(random_graph(seed));
+    if (!quantizable(real)) continue;
+    const Tensor x = random_input(real, 4, seed);
+    const Graph integer = quantize_int8(real, calibrate(real, std::span(&x, 1)));
+    for (const graph::Node& node : integer.nodes())
+      if (std::holds_alternative<Conv2d>(node.op) || std::holds_alternative<Linear>(node.op))
+        check_constants(real, integer, node);
+  }
+}
+
+TEST_CASE("a bias too large for 32 bits coarsens the weights of its channel only") {
+  const Graph graph = linear_graph({1e-6f, -1e-6f, 0, 1, 1, 1}, {1000, 1});
+  const Graph integer = quantize_int8(graph, ranges_of(graph, {-1, 1}));
+  const graph::Node& node = *find(integer, "head");
+  const Value &weight = integer.value(node.inputs[1]), &bias = integer.value(node.inputs[2]);
+  CHECK(std::abs(bias.elements<std::int32_t>()[0]) <= (1 << 30) + 64);
+  CHECK(std::abs(bias.elements<std::int32_t>()[0]) > 1 << 29);
+  CHECK(static_cast<double>(bias.quantization->scale[0]) * bias.elements<std::int32_t>()[0] ==
+        doctest::Approx(1000));
+  CHECK(weight.quantization->scale[0] > 1e-6f / 127);
+  CHECK(weight.quantization->scale[1] == 1.f / 127);
+}
+
+TEST_CASE("a channel of zeros keeps its bias") {
+  const Graph graph = linear_graph({0, 0, 0, 1, 1, 1}, {-0.75f, 1});
+  const Graph integer = quantize_int8(graph, ranges_of(graph, {-1, 1}));
+  const Value& bias = integer.value(find(integer, "head")->inputs[2]);
+  CHECK(static_cast<double>(bias.quantization->scale[0]) * bias.elements<std::int32_t>()[0] ==
+        doctest::Approx(-0.75));
+}
+
+TEST_CASE("an output that stays at 0 while calibrating does not break the arithmetic") {
+  for (float top : {0.f, 1e-30f, 1e-6f}) {
+    const Graph graph = linear_graph({1, 1, 1, 2, 2, 2}, {1, 1});
+    std::vector<Range> ranges = ranges_of(graph, {-1, 1});
+    ranges.back() = {0, top};
+    verify(quantize_int8(graph, ranges));
+  }
+}
+
+TEST_CASE("ops that hand numbers on share parameters, others have their own") {
+  Graph graph;
+  const ValueId x = graph.add_input("x", {1, 4, 4, 2});
+  const ValueId y =
+      graph.add_node(MaxPool2d{.stride_h = 1, .stride_w = 1, .padding = Padding::same()}, {x}, "pool");
+  const ValueId sum = graph.add_node(Add{}, {x, y}, "sum");
+  const ValueId joined = graph.add_node(Concat{}, {y, sum}, "joined");
+  const ValueId mean = graph.add_node(GlobalAvgPool{}, {joined}, "mean");
+  graph.set_outputs({graph.add_node(Softmax{}, {mean}, "softmax")});
+  std::vector<Range> ranges(graph.values().size());
+  ranges[0] = {-1, 1}, ranges[1] = {-1, 1}, ranges[2] = {-2, 2}, ranges[3] = {-2, 2}, ranges[4] = {-1, 0.5f};
+  const Graph integer = quantize_int8(graph, ranges);
+  CHECK(parameters(integer, "pool") == int8_parameters({-2, 2}));
+  CHECK(parameters(integer, "sum") == int8_parameters({-2, 2}));
+  CHECK(parameters(integer, "joined") == int8_parameters({-2, 2}));
+  CHECK(parameters(integer, "mean") == int8_parameters({-1, 0.5f}));
+  CHECK(parameters(integer, "softmax") == Quantization{{1.f / 256}, -128});
+  CHECK(to_string(integer.nodes().front().op) == "quantize");
+  CHECK(to_string(integer.nodes().back().op) == "dequantize");
+}
+
+TEST_CASE("u8 images enter without a multiplication") {
+  Graph graph;
+  const ValueId x = graph.add_input("image", {1, 4, 4, 1});
+  graph.set_outputs({graph.add_node(MaxPool2d{}, {x}, "pool")});
+  const Graph integer = quantize_int8(graph, ranges_of(graph, {0, 1}), kPixels);
+  const Value& image = integer.value(integer.inputs()[0]);
+  CHECK(image.dtype == Dtype::u8);
+  CHECK(image.quantization == Quantization{{1.f / 255}, 0});
+  CHECK(parameters(integer, "pool") == Quantization{{1.f / 255}, -128});
+}
+
+TEST_CASE("images that are no pixels / 255 are refused as u8") {
+  const Graph graph = linear_graph({1, 1, 1, 1, 1, 1}, {});
+  CHECK_ERROR(quantize_int8(graph, ranges_of(graph, {-1, 1}), kPixels),
+              "quantize: u8 input is pixel / 255, but input x goes from -1 to 1");
+}
+
+TEST_CASE("parts with fixed parameters are rescaled for a concatenation, unless all are alike") {
+  Graph graph;
+  const ValueId x = graph.add_input("x", {1, 4});
+  const ValueId p = graph.add_node(Softmax{}, {x}, "p"),
+                q = graph.add_node(Activate{Activation::sigmoid}, {x}, "q");
+  const ValueId sum = graph.add_node(Add{}, {x, x}, "sum");
+  graph.set_outputs({graph.add_node(Concat{}, {p, q}, "alike"), graph.add_node(Concat{}, {p, sum}, "mixed")});
+  const Graph integer = quantize_int8(graph, ranges_of(graph, {-2, 2}));
+  CHECK(parameters(integer, "alike") == Quantization{{1.f / 256}, -128});
+  CHECK(parameters(integer, "sum") == int8_parameters({-2, 2}));
+  CHECK(parameters(integer, "mixed") == int8_parameters({-2, 2}));
+  CHECK(to_string(integer).find("activate(activation=none)") != std::string::npos);
+}
+
+TEST_CASE("nodes without an integer form are named") {
+  Graph graph;
+  const ValueId x = graph.add_input("x", {1, 2});
+  std::vector<ValueId> inputs{x};
+  for (const char* name : {"g", "b", "m", "v"}) inputs.push_back(constant(graph, name, {2}, {1, 1}));
+  graph.set_outputs({graph.add_node(BatchNorm{}, inputs, "bn")});
+  CHECK_ERROR(quantize_int8(graph, ranges_of(graph, {-1, 1})),
+              "quantize: node 0 bn (batch_norm): has no integer form where it cannot be folded");
+
+  Graph silu;
+  const ValueId w = constant(silu, "w", {1, 2}, {1, 1});
+  silu.set_outputs({silu.add_node(Linear{Activation::silu}, {silu.add_input("x", {1, 2}), w}, "head")});
+  CHECK_ERROR(quantize_int8(silu, ranges_of(silu, {-1, 1})),
+              "head (linear): activation silu is not possible in integers");
+
+  Graph masked;
+  const ValueId weight = constant(masked, "w", {1, 2}, {1, 1});
+  const ValueId product = masked.add_node(Multiply{}, {weight, weight}, "mask");
+  masked.set_outputs({masked.add_node(Linear{}, {masked.add_input("x", {1, 2}), product}, "head")});
+  CHECK_ERROR(quantize_int8(masked, ranges_of(masked, {-1, 1})),
+              "mask (multiply): operand 0 must not be a constant");
+}
+
+TEST_CASE("ranges that are none are refused") {
+  const Graph graph = linear_graph({1, 1, 1, 1, 1, 1}, {});
+  CHECK_ERROR(quantize_int8(graph, std::vector<Range>(2)), "quantize: 2 ranges given for 3 values");
+  CHECK_ERROR(quantize_int8(graph, ranges_of(graph, {1, 2})), "must be finite and include 0, given 1 to 2");
+  CHECK_ERROR(quantize_int8(graph, ranges_of(graph, {0, std::nanf("")})), "must be finite and include 0");
+  const Graph integer = quantize_int8(graph, ranges_of(graph, {-1, 1}));
+  CHECK_ERROR(quantize_int8(integer, ranges_of(integer, {-1, 1})), "quantize: a float graph is expected");
+}
+
+TEST_CASE("integer plans of random graphs compute nearly what the float graphs do") {
+  double worst = 0;
+  int tried = 0;
+  for (std::uint64_t seed = 0; seed < 150; ++seed) {
+    const Graph real = compress::optimize(random_graph(seed));
+    if (!quantizable(real)) continue;
+    const Tensor x = random_input(real, 16, seed);
+    const Graph integer = quantize_int8(real, calibrate(real, std::span(&x, 1)));
+    const Graph stored = decode(encode(integer), "stored");
+    runtime::Plan plan(stored, {.batch = 16, .level = runtime::Level::reference});
+    std::ranges::copy(x.span<float>(), plan.input<float>().begin());
+    plan.run();
+    const std::vector<Tensor> wanted = evaluate(real, std::span(&x, 1));
+    double error = 0, power = 0;
+    for (std::size_t i = 0; i < wanted[0].span<float>().size(); ++i) {
+      const double w = static_cast<double>(wanted[0].span<float>()[i]),
+                   g = static_cast<double>(plan.output<float>()[i]);
+      error += (w - g) * (w - g);
+      power += w * w;
+    }
+    INFO("seed ", seed, "\n", to_string(real));
+    CHECK(std::sqrt(error / power) < 0.1);
+    worst = std::max(worst, std::sqrt(error / power));
+    ++tried;
+  }
+  MESSAGE(tried << " graphs, largest relative error " << worst);
+  CHECK(tried > 30);
+}
