@@ -17,6 +17,12 @@ void check_options(std::string_view callback, std::int64_t patience, double min_
         callback, min_delta);
 }
 
+std::int64_t epochs_waited(double value, const std::string& state) {
+  check(value >= 0 && value <= 1e9 && value == std::floor(value), "'{}': {} is not a number of epochs", state,
+        value);
+  return static_cast<std::int64_t>(value);
+}
+
 }  // namespace
 
 void Plateau::update(const TrainState& state) {
@@ -55,7 +61,7 @@ void EarlyStopping::restore(const std::string& state) {
   std::array<double, 2> values;
   parse_numbers(state, values);
   plateau_.best = values[0];
-  plateau_.waited = static_cast<std::int64_t>(values[1]);
+  plateau_.waited = epochs_waited(values[1], state);
 }
 
 ReduceOnPlateau::ReduceOnPlateau(const Options& options)
@@ -93,7 +99,9 @@ void ReduceOnPlateau::restore(const std::string& state) {
   std::array<double, 3> values;
   parse_numbers(state, values);
   plateau_.best = values[0];
-  plateau_.waited = static_cast<std::int64_t>(values[1]);
+  plateau_.waited = epochs_waited(values[1], state);
+  check(values[2] >= 0 && values[2] <= 1, "reduce on plateau: {} does not scale a learning rate down",
+        values[2]);
   scale_ = static_cast<float>(values[2]);
 }
 
