@@ -58,5 +58,9 @@ Tensor spaced(const Shape& shape, Rng& rng, float gap);
 std::vector<OpCase> conv_cases();
 std::vector<OpCase> linear_cases();
 std::vector<OpCase> pool_cases();
+std::vector<OpCase> elementwise_cases();
+std::vector<OpCase> norm_cases();
+std::vector<OpCase> shape_cases();
+std::vector<OpCase> loss_cases();
 
 }  // namespace lathe::testing

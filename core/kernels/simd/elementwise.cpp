@@ -12,6 +12,10 @@ void clamp(In x, Out y, Index n) {
   for (Index i = 0; i < n; ++i) y[i] = clamp_of<kActivation>(x[i]);
 }
 
+void exponential(In x, Out y, Index n) {
+  for (Index i = 0; i < n; ++i) y[i] = exp_of(x[i]);
+}
+
 void sigmoid(In x, Out y, Index n) {
   for (Index i = 0; i < n; ++i) y[i] = sigmoid_of(x[i]);
 }
@@ -90,6 +94,7 @@ void dot_rows(In a, In b, Out y, Index rows, Index channels) {
 const Elementwise kElementwise{
     .activate = {nullptr, clamp<1>, clamp<2>, sigmoid, silu},
     .activate_backward = {nullptr, clamp_backward<1>, clamp_backward<2>, sigmoid_backward, silu_backward},
+    .exponential = exponential,
     .add = {add<0>, add<1>, add<2>},
     .accumulate = accumulate,
     .multiply = multiply,

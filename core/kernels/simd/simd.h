@@ -29,6 +29,7 @@ struct Elementwise {
   void (*activate[kActivations])(const float* x, float* y, Index n);
   /// dx = dy * f'. `saved` is the output f(x), for silu the input x.
   void (*activate_backward[kActivations])(const float* saved, const float* dy, float* dx, Index n);
+  void (*exponential)(const float* x, float* y, Index n);
   /// y = f(a + b); for none, relu, relu6.
   void (*add[3])(const float* a, const float* b, float* y, Index n);
   /// y += x
