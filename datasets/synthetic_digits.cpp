@@ -72,9 +72,9 @@ class Elastic {
 class Affine {
  public:
   explicit Affine(Rng& rng) {
-    const float height = between(rng, 7.0f, 10.5f);
-    const float width = height * between(rng, 0.7f, 1.25f);
-    const float slant = between(rng, -0.2f, 0.4f);
+    const float height = between(rng, 8.0f, 10.5f);
+    const float width = height * between(rng, 0.8f, 1.2f);
+    const float slant = between(rng, -0.2f, 0.35f);
     // The rational form of the circle: t is the tangent of half the angle, +-14 degrees.
     const float t = between(rng, -0.125f, 0.125f);
     const float cosine = (1.0f - t * t) / (1.0f + t * t);
@@ -84,7 +84,7 @@ class Affine {
     yx_ = sine * width;
     yy_ = cosine * height - sine * slant * width;
     const float middle = 0.5f * (kSide - 1);
-    x_ = middle + between(rng, -2.5f, 2.5f);
+    x_ = middle + between(rng, -2.0f, 2.0f);
     y_ = middle + between(rng, -2.0f, 2.0f);
   }
 
@@ -213,11 +213,11 @@ void draw_image(Rng rng, int digit, std::span<std::uint8_t> out) {
   Canvas clutter, ink;
   draw_clutter(clutter, rng);
   draw_digit(ink, rng, digit);
-  const float clutter_level = between(rng, 0.2f, 0.6f);
+  const float clutter_level = between(rng, 0.15f, 0.5f);
   const float ink_level = between(rng, 0.65f, 1.0f);
   const float paper = between(rng, 0.0f, 0.15f);
   const float slope_x = between(rng, -0.006f, 0.006f), slope_y = between(rng, -0.006f, 0.006f);
-  const float noise_level = between(rng, 0.0f, 0.12f);
+  const float noise_level = between(rng, 0.0f, 0.1f);
   std::array<float, kPixels> noise;
   fill_noise(rng, noise);
   std::array<std::uint8_t, kPixels> image;  // not `out`: bytes may alias anything, which stops vectorising
