@@ -3,6 +3,7 @@
 #include <lathe/graph/graph.h>
 #include <lathe/runtime/plan.h>
 
+#include "kernels/fast.h"
 #include "kernels/kernel.h"
 #include "store.h"
 
@@ -17,8 +18,10 @@ struct Site {
   const graph::Op& op;
   std::span<const graph::ValueId> inputs;
   graph::ValueId output = -1;
-  std::span<const Shape> shapes;  ///< of all values
-  std::size_t part = 0;           ///< of a concat: which input this step copies
+  std::span<const Shape> shapes;           ///< of all values
+  std::size_t part = 0;                    ///< of a concat: which input this step copies
+  const graph::MaxPool2d* pool = nullptr;  ///< over the op's output; then `output` is the pool's
+  const Blocking* blocking = nullptr;      ///< of the kernel that is asked; null for the reference
 
   std::size_t size() const { return inputs.size(); }
   const graph::Value& input(std::size_t index) const { return graph.value(inputs[index]); }
@@ -48,8 +51,11 @@ struct KernelEntry {
   Prepare prepare = nullptr;
   Kernel run = nullptr;
   std::string_view name;
-  bool in_place =
-      false;  ///< the output may be in the input's memory (of either, when there are two of its size)
+  const Blocking* blocking = nullptr;
+  /// Takes a convolution with a maximum pool over its output.
+  bool pooled = false;
+  /// The output may be in the input's memory (of either, when there are two of its size).
+  bool in_place = false;
 };
 
 /// All kernels; for one op and dtypes the best first.

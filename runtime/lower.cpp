@@ -1,5 +1,6 @@
 #include "lower.h"
 
+#include <algorithm>
 #include <numeric>
 
 namespace lathe::runtime {
@@ -48,6 +49,25 @@ Lowered lower(const graph::Graph& graph) {
   std::iota(result.storage.begin(), result.storage.end(), 0);
   for (std::size_t i = 0; i < graph.nodes().size(); ++i) lower_node(graph, i, result);
   return result;
+}
+
+std::optional<Task> join_pool(const graph::Graph& graph, const Lowered& lowered, std::size_t index) {
+  if (index + 1 >= lowered.tasks.size()) return {};
+  const Task &conv = lowered.tasks[index], &next = lowered.tasks[index + 1];
+  const auto* pool = std::get_if<graph::MaxPool2d>(&next.op);
+  if (!std::holds_alternative<graph::Conv2d>(conv.op) || pool == nullptr || next.inputs[0] != conv.output)
+    return {};
+  // Readers may go by another name: a reshape of the same memory.
+  const auto same = [&](graph::ValueId id) {
+    return lowered.storage[static_cast<std::size_t>(id)] == conv.output;
+  };
+  if (std::ranges::any_of(graph.outputs(), same)) return {};
+  const auto reads = [&](const Task& task) { return std::ranges::any_of(task.inputs, same); };
+  if (std::ranges::count_if(lowered.tasks, reads) != 1) return {};
+  Task joined = conv;
+  joined.output = next.output;
+  joined.pool = *pool;
+  return joined;
 }
 
 }  // namespace lathe::runtime

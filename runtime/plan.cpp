@@ -9,6 +9,7 @@
 namespace lathe::runtime {
 
 struct Plan::Impl {
+  explicit Impl(Program made) : program(std::move(made)) {}
   Program program;
 };
 

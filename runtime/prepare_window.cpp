@@ -4,30 +4,37 @@ namespace lathe::runtime {
 
 namespace {
 
-/// Fills in the extents of images and windows; `op` has kernel, stride and padding by the names of
-/// graph/op.h.
-Window2d window_of(const Site& site, std::int64_t kernel_h, std::int64_t kernel_w, std::int32_t stride_h,
-                   std::int32_t stride_w, graph::Padding padding) {
-  const Shape &in = site.input_shape(0), &out = site.output_shape();
+/// Kernel, stride and padding of an op, by the names of graph/op.h.
+struct Walk {
+  std::int64_t kernel_h, kernel_w;
+  std::int32_t stride_h, stride_w;
+  graph::Padding padding;
+};
+
+Window2d window_of(const Site& site, const Walk& walk, std::int64_t out_channels) {
+  const Shape& in = site.input_shape(0);
   const std::string_view op = graph::name(site.op);
+  const graph::Window h = graph::slide(op, in[1], walk.kernel_h, walk.stride_h, walk.padding);
+  const graph::Window w = graph::slide(op, in[2], walk.kernel_w, walk.stride_w, walk.padding);
   return {.batch = narrow(in[0]),
           .in_h = narrow(in[1]),
           .in_w = narrow(in[2]),
           .in_c = narrow(in[3]),
-          .out_h = narrow(out[1]),
-          .out_w = narrow(out[2]),
-          .out_c = narrow(out[3]),
-          .kernel_h = narrow(kernel_h),
-          .kernel_w = narrow(kernel_w),
-          .stride_h = stride_h,
-          .stride_w = stride_w,
-          .pad_top = narrow(graph::slide(op, in[1], kernel_h, stride_h, padding).before),
-          .pad_left = narrow(graph::slide(op, in[2], kernel_w, stride_w, padding).before)};
+          .out_h = narrow(h.out),
+          .out_w = narrow(w.out),
+          .out_c = narrow(out_channels),
+          .kernel_h = narrow(walk.kernel_h),
+          .kernel_w = narrow(walk.kernel_w),
+          .stride_h = walk.stride_h,
+          .stride_w = walk.stride_w,
+          .pad_top = narrow(h.before),
+          .pad_left = narrow(w.before)};
 }
 
 template <typename PoolOp>
-Window2d window_of(const Site& site, const PoolOp& op) {
-  return window_of(site, op.kernel_h, op.kernel_w, op.stride_h, op.stride_w, op.padding);
+Window2d pool_window(const Site& site, const PoolOp& op) {
+  return window_of(site, {op.kernel_h, op.kernel_w, op.stride_h, op.stride_w, op.padding},
+                   site.input_shape(0)[3]);
 }
 
 std::int64_t rows(const Window2d& window) { return std::int64_t{window.batch} * window.out_h; }
@@ -42,7 +49,8 @@ ConvSite conv_site(const Site& site) {
     return {.window = window, .activation = linear->activation};
   }
   const auto& conv = std::get<graph::Conv2d>(site.op);
-  return {.window = window_of(site, weight[1], weight[2], conv.stride_h, conv.stride_w, conv.padding),
+  return {.window =
+              window_of(site, {weight[1], weight[2], conv.stride_h, conv.stride_w, conv.padding}, weight[0]),
           .groups = conv.groups,
           .activation = conv.activation};
 }
@@ -70,9 +78,9 @@ bool prepare_conv_i8(const Site& site, Store& store, Prepared& prepared) {
 bool prepare_pool(const Site& site, Store& store, Prepared& prepared) {
   Pool params;
   if (const auto* max = std::get_if<graph::MaxPool2d>(&site.op)) {
-    params.window = window_of(site, *max);
+    params.window = pool_window(site, *max);
   } else if (const auto* average = std::get_if<graph::AvgPool2d>(&site.op)) {
-    params.window = window_of(site, *average);
+    params.window = pool_window(site, *average);
   } else {
     const Shape& in = site.input_shape(0);
     params.window = {

@@ -28,7 +28,7 @@ class Builder {
   }
 
   Program build() {
-    for (const Task& task : lowered_.tasks) choices_.push_back(choose(task));
+    choose();
     place();
     for (std::size_t i = 0; i < lowered_.tasks.size(); ++i) add_step(i);
     for (const graph::ValueId id : graph_.inputs()) program_.inputs.push_back(port(id));
@@ -45,25 +45,51 @@ class Builder {
                        graph::name(task.op));
   }
 
-  Choice choose(const Task& task) {
-    const Site site{.graph = graph_,
-                    .op = task.op,
-                    .inputs = task.inputs,
-                    .output = task.output,
-                    .shapes = shapes_,
-                    .part = task.part};
+  /// The best kernel for a task, or none.
+  Choice find(const Task& task) {
+    Site site{.graph = graph_,
+              .op = task.op,
+              .inputs = task.inputs,
+              .output = task.output,
+              .shapes = shapes_,
+              .part = task.part,
+              .pool = task.pool ? &*task.pool : nullptr};
     try {
       for (const KernelEntry& entry : kernel_table()) {
-        if (entry.op != task.op.index() || entry.level > program_.level) continue;
+        if (entry.op != task.op.index() || entry.level > program_.level ||
+            entry.pooled != task.pool.has_value())
+          continue;
         if (entry.input != site.input(0).dtype || entry.output != site.result().dtype) continue;
+        site.blocking = entry.blocking;
         Prepared prepared;
         if (entry.prepare(site, program_.store, prepared)) return {&entry, prepared};
       }
     } catch (const Error& error) {
       fail("{}: {}", describe(task), error.what());
     }
-    fail("{}: there is no kernel for {} to {}", describe(task), to_string(site.input(0).dtype),
-         to_string(site.result().dtype));
+    return {};
+  }
+
+  /// Chooses kernels; a convolution and the pool after it become one task where there is a kernel for both.
+  void choose() {
+    std::vector<Task> tasks;
+    for (std::size_t i = 0; i < lowered_.tasks.size(); ++i) {
+      if (const std::optional<Task> joined = join_pool(graph_, lowered_, i)) {
+        if (const Choice choice = find(*joined); choice.entry != nullptr) {
+          tasks.push_back(*joined);
+          choices_.push_back(choice);
+          ++i;
+          continue;
+        }
+      }
+      const Task& task = lowered_.tasks[i];
+      const Choice choice = find(task);
+      check(choice.entry != nullptr, "{}: there is no kernel for {} to {}", describe(task),
+            to_string(graph_.value(task.inputs[0]).dtype), to_string(graph_.value(task.output).dtype));
+      tasks.push_back(task);
+      choices_.push_back(choice);
+    }
+    lowered_.tasks = std::move(tasks);
   }
 
   graph::ValueId storage(graph::ValueId id) const { return lowered_.storage[static_cast<std::size_t>(id)]; }
@@ -155,16 +181,16 @@ class Builder {
   }
 
   StepInfo info(const Task& task, const Choice& choice) const {
-    const Shape& output = shape(task.output);
     std::int64_t flops = 0;
     if (std::holds_alternative<graph::Conv2d>(task.op) || std::holds_alternative<graph::Linear>(task.op)) {
       const Shape& weight = graph_.value(task.inputs[1]).shape;
-      flops = 2 * output.size() * (weight.size() / weight[0]);
+      flops = 2 * shape(graph_.nodes()[task.node].output).size() * (weight.size() / weight[0]);
     }
-    return {.op = graph::to_string(task.op),
+    const std::string pool = task.pool ? " + " + graph::to_string(*task.pool) : "";
+    return {.op = graph::to_string(task.op) + pool,
             .name = graph_.nodes()[task.node].name,
             .kernel = fmt::format("{}_{}", choice.entry->name, to_string(choice.entry->level)),
-            .output = output,
+            .output = shape(task.output),
             .dtype = graph_.value(task.output).dtype,
             .flops = flops};
   }

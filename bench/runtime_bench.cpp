@@ -1,0 +1,129 @@
+// Kernels and whole plans of the runtime, batch 1, one thread. The label is the kernel that ran. GOP/s counts
+// two operations a multiply-add (as the graph has them: padding and what a joined pool skips included).
+
+#include <lathe/runtime/plan.h>
+
+#include "runtime/graphs.h"
+
+#include <benchmark/benchmark.h>
+
+#include <functional>
+#include <numeric>
+
+using namespace graphs;
+using namespace lathe::graph;
+using lathe::runtime::Level;
+using lathe::runtime::Plan;
+
+namespace {
+
+void fill_inputs(Plan& plan) {
+  for (std::size_t i = 0; i < plan.inputs(); ++i) {
+    const auto bytes = random_bytes(plan.input_dtype(i), plan.input_shape(i).size(), i);
+    void* to = plan.input_dtype(i) == Dtype::f32 ? static_cast<void*>(plan.input<float>(i).data())
+                                                 : static_cast<void*>(plan.input<std::int8_t>(i).data());
+    std::memcpy(to, bytes.data(), bytes.size());
+  }
+}
+
+void run_plan(benchmark::State& state, const Graph& graph, Level level) {
+  Plan plan(graph, {.level = level});
+  fill_inputs(plan);
+  for ([[maybe_unused]] auto _ : state) {
+    plan.run();
+    benchmark::ClobberMemory();
+  }
+  std::int64_t flops = 0;
+  for (const auto& step : plan.steps()) flops += step.flops;
+  if (plan.steps().size() == 1) state.SetLabel(plan.steps()[0].kernel);
+  if (flops > 0)
+    state.counters["GOP/s"] =
+        benchmark::Counter(static_cast<double>(flops) * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
+}
+
+/// A single op on an image, f32 or int8.
+struct Single {
+  const char* name;
+  std::function<ValueId(Maker&, ValueId)> make;
+  Shape input;
+};
+
+std::vector<Single> singles() {
+  const auto layer = [](Op op, Shape weight) {
+    return [=](Maker& maker, ValueId x) { return maker.weighted(op, x, weight); };
+  };
+  const auto relu = Activation::relu;
+  const auto depthwise = [&](int stride, int channels) {
+    return Conv2d{stride, stride, Padding::same(), channels, relu};
+  };
+  return {
+      {"conv3x3_28x28x1_32", layer(Conv2d{.activation = relu}, {32, 3, 3, 1}), {1, 28, 28, 1}},
+      {"conv3x3_13x13x32_64", layer(Conv2d{.activation = relu}, {64, 3, 3, 32}), {1, 13, 13, 32}},
+      {"conv3x3s2_28x28x1_12", layer(Conv2d{2, 2, Padding::same(), 1, relu}, {12, 3, 3, 1}), {1, 28, 28, 1}},
+      {"conv3x3s2_224x224x3_32",
+       layer(Conv2d{2, 2, Padding::same(), 1, relu}, {32, 3, 3, 3}),
+       {1, 224, 224, 3}},
+      {"conv1x1_14x14x12_16", layer(Conv2d{.activation = relu}, {16, 1, 1, 12}), {1, 14, 14, 12}},
+      {"conv1x1_28x28x240_40", layer(Conv2d{.activation = relu}, {40, 1, 1, 240}), {1, 28, 28, 240}},
+      {"conv1x1_7x7x1152_192", layer(Conv2d{.activation = relu}, {192, 1, 1, 1152}), {1, 7, 7, 1152}},
+      {"depthwise3x3_14x14x12", layer(depthwise(1, 12), {12, 3, 3, 1}), {1, 14, 14, 12}},
+      {"depthwise3x3s2_14x14x16", layer(depthwise(2, 16), {16, 3, 3, 1}), {1, 14, 14, 16}},
+      {"depthwise3x3_112x112x32", layer(depthwise(1, 32), {32, 3, 3, 1}), {1, 112, 112, 32}},
+      {"depthwise5x5_14x14x480", layer(depthwise(1, 480), {480, 5, 5, 1}), {1, 14, 14, 480}},
+      {"linear_1600_10", layer(Linear{}, {10, 1600}), {1, 1600}},
+      {"linear_1280_512", layer(Linear{}, {512, 1280}), {1, 1280}},
+      {"max_pool2_26x26x32",
+       [](Maker& maker, ValueId x) { return maker.node(MaxPool2d{}, {x}); },
+       {1, 26, 26, 32}},
+      {"global_avg_pool_7x7x24",
+       [](Maker& maker, ValueId x) {
+         const bool integer = maker.graph().value(x).dtype == Dtype::i8;
+         return maker.node(GlobalAvgPool{}, {x}, "pool",
+                           integer ? std::optional(codes(0.02f, 3)) : std::nullopt);
+       },
+       {1, 7, 7, 24}},
+      {"relu_112x112x32",
+       [](Maker& maker, ValueId x) {
+         const bool integer = maker.graph().value(x).dtype == Dtype::i8;
+         return maker.node(Activate{}, {x}, "relu",
+                           integer ? std::optional(codes(0.02f, -128)) : std::nullopt);
+       },
+       {1, 112, 112, 32}},
+  };
+}
+
+Graph single(const Single& one, bool integer) {
+  Maker maker(7);
+  const ValueId x = integer ? maker.input(one.input, Dtype::i8, codes()) : maker.input(one.input);
+  return maker.finish(one.make(maker, x));
+}
+
+void register_all() {
+  std::vector<Level> levels = {Level::reference};
+  for (const Level level : fast_levels()) levels.push_back(level);
+  const std::pair<const char*, Graph (*)(bool)> models[] = {
+      {"tutorial", tutorial}, {"conv", conv}, {"dscnn", dscnn}};
+  for (const bool integer : {false, true}) {
+    const std::string dtype = integer ? "/i8/" : "/f32/";
+    for (const Level level : levels) {
+      const std::string end = dtype + std::string(to_string(level));
+      for (const auto& model : models)
+        benchmark::RegisterBenchmark(("plan/" + (model.first + end)).c_str(), [=](benchmark::State& state) {
+          run_plan(state, model.second(integer), level);
+        });
+      for (const Single& one : singles())
+        benchmark::RegisterBenchmark(("kernel/" + (one.name + end)).c_str(), [=](benchmark::State& state) {
+          run_plan(state, single(one, integer), level);
+        });
+    }
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  register_all();
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+}

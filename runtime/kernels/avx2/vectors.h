@@ -1,0 +1,288 @@
+#pragma once
+
+#include "../packed.h"
+
+#include <immintrin.h>
+
+/// What the kernels of kernels/generic need of AVX2 and FMA: sixteen lanes are two registers.
+namespace lathe::runtime {
+namespace {
+
+/// All bits set in the first `lanes` of eight, none for a number below 1.
+inline __m256i first_lanes(std::int32_t lanes) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(lanes), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+/// The first `lanes` bytes of a register.
+inline void store_bytes(__m128i value, std::int8_t* out, std::int32_t lanes) {
+  if (lanes >= 16) return _mm_storeu_si128(reinterpret_cast<__m128i*>(out), value);
+  if (lanes & 8) {
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(out), value);
+    value = _mm_srli_si128(value, 8);
+    out += 8;
+  }
+  if (lanes & 4) {
+    const std::int32_t four = _mm_cvtsi128_si32(value);
+    __builtin_memcpy(out, &four, 4);
+    value = _mm_srli_si128(value, 4);
+    out += 4;
+  }
+  if (lanes & 2) {
+    const std::int32_t two = _mm_cvtsi128_si32(value);
+    __builtin_memcpy(out, &two, 2);
+    value = _mm_srli_si128(value, 2);
+    out += 2;
+  }
+  if (lanes & 1) *out = static_cast<std::int8_t>(_mm_cvtsi128_si32(value));
+}
+
+struct F32 {
+  struct Pair {
+    __m256 a, b;
+  };
+  using In = float;
+  using Element = float;
+  using Out = float;
+  using Sum = Pair;
+  using SumElement = float;
+  using Weight = Pair;
+  using WeightElement = float;
+  static constexpr int kStep = 1, kMaxTile = 6, kMaxPoolTile = 1, kMaxBlocks = 1;
+  static constexpr bool kAlwaysStaged = false;
+  using Pixel = Pair;
+
+  static Sum start(const void* bias) { return load(static_cast<const float*>(bias)); }
+  static Weight load(const float* weight) { return {_mm256_loadu_ps(weight), _mm256_loadu_ps(weight + 8)}; }
+  static Pixel broadcast(const float* x) {
+    const __m256 value = _mm256_broadcast_ss(x);
+    return {value, value};
+  }
+  static Pixel load_x(const float* x) { return load(x); }
+  static void add(Sum& sum, Weight weight, Pixel x) {
+    sum.a = _mm256_fmadd_ps(weight.a, x.a, sum.a);
+    sum.b = _mm256_fmadd_ps(weight.b, x.b, sum.b);
+  }
+  static Sum max(Sum a, Sum b) { return {_mm256_max_ps(a.a, b.a), _mm256_max_ps(a.b, b.b)}; }
+
+  class Finish {
+   public:
+    Finish(const Clamp& clamp, const CodeLimits&, const LaneRescale*)
+        : low_(_mm256_set1_ps(clamp.low)), high_(_mm256_set1_ps(clamp.high)) {}
+    void store(Sum sum, float* out, std::int32_t lanes) const {
+      // The operand order keeps a NaN of the sum.
+      const __m256 a = _mm256_min_ps(high_, _mm256_max_ps(low_, sum.a));
+      const __m256 b = _mm256_min_ps(high_, _mm256_max_ps(low_, sum.b));
+      if (lanes >= kLanes) {
+        _mm256_storeu_ps(out, a);
+        _mm256_storeu_ps(out + 8, b);
+      } else {
+        _mm256_maskstore_ps(out, first_lanes(lanes), a);
+        if (lanes > 8) _mm256_maskstore_ps(out + 8, first_lanes(lanes - 8), b);
+      }
+    }
+
+   private:
+    __m256 low_, high_;
+  };
+
+  static void stage(float* to, const float* from, std::int64_t count, std::int32_t) {
+    std::int64_t i = 0;
+    for (; i + 8 <= count; i += 8) _mm256_storeu_ps(to + i, _mm256_loadu_ps(from + i));
+    for (; i < count; ++i) to[i] = from[i];
+  }
+  static void fill(float* to, std::int64_t count, std::int32_t) {
+    for (std::int64_t i = 0; i < count; ++i) to[i] = 0;
+  }
+
+  // Dot products along the inputs.
+  using DotSum = __m256;
+  using DotElement = float;
+  static constexpr int kDot = 8, kMaxOutputs = 10;
+  static DotSum dot_zero() { return _mm256_setzero_ps(); }
+  static __m256 dot_x(const float* x) { return _mm256_loadu_ps(x); }
+  static __m256 dot_rest_x(const float* x, int rest) { return _mm256_maskload_ps(x, first_lanes(rest)); }
+  static __m256 dot_load(const float* weight) { return _mm256_loadu_ps(weight); }
+  static void dot_add(DotSum& sum, __m256 weight, __m256 x) { sum = _mm256_fmadd_ps(weight, x, sum); }
+  static float total(DotSum sum) {
+    __m128 half = _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps(sum, 1));
+    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+  }
+  static void add_totals(Sum& sum, const float* totals) {
+    sum.a = _mm256_add_ps(sum.a, _mm256_loadu_ps(totals));
+    sum.b = _mm256_add_ps(sum.b, _mm256_loadu_ps(totals + 8));
+  }
+};
+
+/// Inputs as 16-bit numbers, code - zero point, two to a lane.
+struct I8 {
+  struct Pair {
+    __m256i a, b;
+  };
+  using In = std::int8_t;
+  using Element = std::int16_t;
+  using Out = std::int8_t;
+  using Sum = Pair;
+  using SumElement = std::int32_t;
+  using Weight = Pair;
+  using WeightElement = std::int16_t;
+  using Pixel = Pair;
+  static constexpr int kStep = 2, kMaxTile = 6, kMaxPoolTile = 1, kMaxBlocks = 1;
+  static constexpr bool kAlwaysStaged = true;
+
+  static Pair load_pair(const void* data) {
+    const auto* from = static_cast<const __m256i*>(data);
+    return {_mm256_loadu_si256(from), _mm256_loadu_si256(from + 1)};
+  }
+  static Sum start(const void* bias) { return load_pair(bias); }
+  static Weight load(const std::int16_t* weight) { return load_pair(weight); }
+  static Pixel broadcast(const std::int16_t* x) {
+    std::int32_t two;
+    __builtin_memcpy(&two, x, 4);
+    const __m256i value = _mm256_set1_epi32(two);
+    return {value, value};
+  }
+  static Pixel load_x(const std::int32_t* cells) { return load_pair(cells); }
+  static void add(Sum& sum, Weight weight, Pixel x) {
+    sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(weight.a, x.a));
+    sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(weight.b, x.b));
+  }
+  static Sum max(Sum a, Sum b) { return {_mm256_max_epi32(a.a, b.a), _mm256_max_epi32(a.b, b.b)}; }
+
+  /// packed.h, LaneRescale.
+  class Finish {
+   public:
+    Finish(const Clamp&, const CodeLimits& limits, const LaneRescale* rescale)
+        : rescale_(rescale),
+          low_(_mm_set1_epi8(static_cast<char>(limits.low))),
+          high_(_mm_set1_epi8(static_cast<char>(limits.high))),
+          negative_(limits.negative ? std::int64_t{1} << 31 : 0) {}
+
+    void store(Sum sum, std::int8_t* out, std::int32_t lanes) const {
+      const __m256i codes = _mm256_packs_epi32(half(sum.a, 0), half(sum.b, 1));
+      const __m256i ordered = _mm256_permute4x64_epi64(codes, 0xd8);
+      const __m128i bytes =
+          _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1));
+      store_bytes(_mm_min_epi8(_mm_max_epi8(bytes, low_), high_), out, lanes);
+    }
+
+   private:
+    static __m256i at(const void* data, int which) {
+      return _mm256_loadu_si256(static_cast<const __m256i*>(data) + which);
+    }
+
+    __m256i half(__m256i sum, int which) const {
+      const __m256i multiplier = at(rescale_->multiplier, which);
+      const __m256i odd_sum = _mm256_srli_epi64(sum, 32), odd_multiplier = _mm256_srli_epi64(multiplier, 32);
+      __m256i even = _mm256_add_epi64(_mm256_mul_epi32(sum, multiplier), at(rescale_->even_offset, which));
+      __m256i odd =
+          _mm256_add_epi64(_mm256_mul_epi32(odd_sum, odd_multiplier), at(rescale_->odd_offset, which));
+      const __m256i zero = _mm256_setzero_si256(), term = _mm256_set1_epi64x(negative_);
+      const __m256i even_negative = _mm256_cmpgt_epi64(zero, _mm256_slli_epi64(sum, 32));
+      even = _mm256_sub_epi64(even, _mm256_and_si256(even_negative, term));
+      odd = _mm256_sub_epi64(odd, _mm256_and_si256(_mm256_cmpgt_epi64(zero, sum), term));
+      const __m256i upper = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
+      return _mm256_srav_epi32(upper, at(rescale_->shift, which));
+    }
+
+    const LaneRescale* rescale_;
+    __m128i low_, high_;
+    std::int64_t negative_;
+  };
+
+  static __m256i widen(const std::int8_t* x) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));
+  }
+  static void stage(std::int16_t* to, const std::int8_t* from, std::int64_t count, std::int32_t zero_point) {
+    const __m256i shift = _mm256_set1_epi16(static_cast<std::int16_t>(zero_point));
+    std::int64_t i = 0;
+    for (; i + 16 <= count; i += 16)
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i), _mm256_sub_epi16(widen(from + i), shift));
+    for (; i < count; ++i) to[i] = static_cast<std::int16_t>(from[i] - zero_point);
+  }
+  static void fill(std::int16_t* to, std::int64_t count, std::int32_t) {
+    for (std::int64_t i = 0; i < count; ++i) to[i] = 0;
+  }
+
+  // Depthwise: cells of two 16-bit numbers.
+  static void fill_cells(std::int32_t* to, std::int64_t count, std::int32_t) {
+    for (std::int64_t i = 0; i < count; ++i) to[i] = 0;
+  }
+  static void interleave(std::int32_t* to, const std::int8_t* const lines[2], std::int64_t count,
+                         std::int32_t zero_point) {
+    const __m256i shift = _mm256_set1_epi16(static_cast<std::int16_t>(zero_point));
+    std::int64_t i = 0;
+    for (; i + 16 <= count; i += 16) {
+      const __m256i first = _mm256_sub_epi16(widen(lines[0] + i), shift);
+      const __m256i second = _mm256_sub_epi16(widen(lines[1] + i), shift);
+      const __m256i low = _mm256_unpacklo_epi16(first, second), high = _mm256_unpackhi_epi16(first, second);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i), _mm256_permute2x128_si256(low, high, 0x20));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i + 8), _mm256_permute2x128_si256(low, high, 0x31));
+    }
+    for (; i < count; ++i) {
+      const std::int16_t pair[2] = {static_cast<std::int16_t>(lines[0][i] - zero_point),
+                                    static_cast<std::int16_t>(lines[1][i] - zero_point)};
+      __builtin_memcpy(to + i, pair, 4);
+    }
+  }
+
+  static void add_codes(Sum& sum, const std::int8_t* x, std::int32_t) {
+    const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
+    sum.a = _mm256_add_epi32(sum.a, _mm256_cvtepi8_epi32(codes));
+    sum.b = _mm256_add_epi32(sum.b, _mm256_cvtepi8_epi32(_mm_srli_si128(codes, 8)));
+  }
+
+  // Dot products along the inputs, of the codes as they are: the bias makes up for the zero point.
+  using DotSum = __m256i;
+  using DotElement = std::int16_t;
+  static constexpr int kDot = 16, kMaxOutputs = 10;
+  static DotSum dot_zero() { return _mm256_setzero_si256(); }
+  static __m256i dot_x(const std::int8_t* x) { return widen(x); }
+  static __m256i dot_rest_x(const std::int8_t* x, int) { return widen(x); }  // other lanes: weights are 0
+  static __m256i dot_load(const std::int16_t* weight) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weight));
+  }
+  static void dot_add(DotSum& sum, __m256i weight, __m256i x) {
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(weight, x));
+  }
+  static std::int32_t total(DotSum sum) {
+    __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1)));
+  }
+  static void add_totals(Sum& sum, const std::int32_t* totals) {
+    const Pair more = load_pair(totals);
+    sum.a = _mm256_add_epi32(sum.a, more.a);
+    sum.b = _mm256_add_epi32(sum.b, more.b);
+  }
+};
+
+/// As fixed_point.h, to_code: clamp (a NaN becomes the lower limit), round half away from zero, add the zero
+/// point.
+inline void quantize_f32_i8(const Call& call, Range elements) noexcept {
+  const auto& p = *static_cast<const Quantization8*>(call.params);
+  const float* x = static_cast<const float*>(call.input);
+  std::int8_t* out = static_cast<std::int8_t*>(call.output);
+  const __m256 inverse = _mm256_set1_ps(p.inverse_scale), one = _mm256_set1_ps(1),
+               half = _mm256_set1_ps(0.5f);
+  const __m256 low = _mm256_set1_ps(static_cast<float>(-128 - p.zero_point));
+  const __m256 high = _mm256_set1_ps(static_cast<float>(127 - p.zero_point));
+  const __m256i zero_point = _mm256_set1_epi32(p.zero_point);
+  for (std::int64_t i = elements.begin; i < elements.end; i += 8) {
+    const std::int64_t left = elements.end - i;
+    const std::int32_t lanes = left < 8 ? static_cast<std::int32_t>(left) : 8;
+    const __m256 scaled = _mm256_mul_ps(_mm256_maskload_ps(x + i, first_lanes(lanes)), inverse);
+    const __m256 value = _mm256_min_ps(_mm256_max_ps(scaled, low), high);
+    const __m256 whole = _mm256_round_ps(value, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+    const __m256 rest = _mm256_sub_ps(value, whole);
+    const __m256 up = _mm256_and_ps(_mm256_cmp_ps(rest, half, _CMP_GE_OQ), one);
+    const __m256 down = _mm256_and_ps(_mm256_cmp_ps(rest, _mm256_set1_ps(-0.5f), _CMP_LE_OQ), one);
+    const __m256 rounded = _mm256_sub_ps(_mm256_add_ps(whole, up), down);
+    const __m256i codes = _mm256_add_epi32(_mm256_cvtps_epi32(rounded), zero_point);
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1));
+    store_bytes(_mm_packs_epi16(words, words), out + i, lanes);
+  }
+}
+
+}  // namespace
+}  // namespace lathe::runtime

@@ -1,0 +1,194 @@
+#pragma once
+
+#include "../packed.h"
+
+#include <immintrin.h>
+
+/// What the kernels of kernels/generic need of AVX-512: sixteen lanes are one register.
+namespace lathe::runtime {
+namespace {
+
+inline __mmask16 first_lanes(std::int64_t lanes) {
+  return static_cast<__mmask16>(lanes >= 16 ? 0xffff : (1u << lanes) - 1);
+}
+inline __mmask64 first_bytes(std::int64_t bytes) {
+  return bytes >= 64 ? ~__mmask64{0} : (__mmask64{1} << bytes) - 1;
+}
+
+struct F32 {
+  using In = float;
+  using Element = float;
+  using Out = float;
+  using Sum = __m512;
+  using SumElement = float;
+  using Weight = __m512;
+  using WeightElement = float;
+  using Pixel = __m512;
+  static constexpr int kStep = 1, kMaxTile = 12, kMaxPoolTile = 3, kMaxBlocks = 2;
+  static constexpr bool kAlwaysStaged = false;
+
+  static Sum start(const void* bias) { return _mm512_loadu_ps(bias); }
+  static Weight load(const float* weight) { return _mm512_loadu_ps(weight); }
+  static Pixel broadcast(const float* x) { return _mm512_set1_ps(*x); }
+  static Pixel load_x(const float* x) { return _mm512_loadu_ps(x); }
+  static void add(Sum& sum, Weight weight, Pixel x) { sum = _mm512_fmadd_ps(weight, x, sum); }
+  static Sum max(Sum a, Sum b) { return _mm512_max_ps(a, b); }
+
+  class Finish {
+   public:
+    Finish(const Clamp& clamp, const CodeLimits&, const LaneRescale*)
+        : low_(_mm512_set1_ps(clamp.low)), high_(_mm512_set1_ps(clamp.high)) {}
+    void store(Sum sum, float* out, std::int32_t lanes) const {
+      // The operand order keeps a NaN of the sum.
+      const __m512 value = _mm512_min_ps(high_, _mm512_max_ps(low_, sum));
+      _mm512_mask_storeu_ps(out, first_lanes(lanes), value);
+    }
+
+   private:
+    __m512 low_, high_;
+  };
+
+  static void stage(float* to, const float* from, std::int64_t count, std::int32_t) {
+    for (std::int64_t i = 0; i < count; i += 16) {
+      const __mmask16 mask = first_lanes(count - i);
+      _mm512_mask_storeu_ps(to + i, mask, _mm512_maskz_loadu_ps(mask, from + i));
+    }
+  }
+  static void fill(float* to, std::int64_t count, std::int32_t) {
+    for (std::int64_t i = 0; i < count; i += 16)
+      _mm512_mask_storeu_ps(to + i, first_lanes(count - i), _mm512_setzero_ps());
+  }
+
+  // Dot products along the inputs.
+  using DotSum = __m512;
+  using DotElement = float;
+  static constexpr int kDot = 16, kMaxOutputs = 12;
+  static DotSum dot_zero() { return _mm512_setzero_ps(); }
+  static __m512 dot_x(const float* x) { return _mm512_loadu_ps(x); }
+  static __m512 dot_rest_x(const float* x, int rest) { return _mm512_maskz_loadu_ps(first_lanes(rest), x); }
+  static __m512 dot_load(const float* weight) { return _mm512_loadu_ps(weight); }
+  static void dot_add(DotSum& sum, __m512 weight, __m512 x) { sum = _mm512_fmadd_ps(weight, x, sum); }
+  static float total(DotSum sum) { return _mm512_reduce_add_ps(sum); }
+  static void add_totals(Sum& sum, const float* totals) { sum = _mm512_add_ps(sum, _mm512_loadu_ps(totals)); }
+};
+
+/// Inputs as unsigned bytes, code + 128, four to a lane (VNNI). The bias makes up for the 128 and the zero
+/// point.
+struct I8 {
+  using In = std::int8_t;
+  using Element = std::uint8_t;
+  using Out = std::int8_t;
+  using Sum = __m512i;
+  using SumElement = std::int32_t;
+  using Weight = __m512i;
+  using WeightElement = std::int8_t;
+  using Pixel = __m512i;
+  static constexpr int kStep = 4, kMaxTile = 12, kMaxPoolTile = 3, kMaxBlocks = 2;
+  static constexpr bool kAlwaysStaged = true;
+
+  static Sum start(const void* bias) { return _mm512_loadu_si512(bias); }
+  static Weight load(const std::int8_t* weight) { return _mm512_loadu_si512(weight); }
+  static Pixel broadcast(const std::uint8_t* x) {
+    std::int32_t four;
+    __builtin_memcpy(&four, x, 4);
+    return _mm512_set1_epi32(four);
+  }
+  static Pixel load_x(const std::int32_t* cells) { return _mm512_loadu_si512(cells); }
+  static void add(Sum& sum, Weight weight, Pixel x) { sum = _mm512_dpbusd_epi32(sum, x, weight); }
+  static Sum max(Sum a, Sum b) { return _mm512_max_epi32(a, b); }
+
+  /// packed.h, LaneRescale.
+  class Finish {
+   public:
+    Finish(const Clamp&, const CodeLimits& limits, const LaneRescale* rescale)
+        : multiplier_(_mm512_loadu_si512(rescale->multiplier)),
+          odd_multiplier_(_mm512_srli_epi64(multiplier_, 32)),
+          even_offset_(_mm512_loadu_si512(rescale->even_offset)),
+          odd_offset_(_mm512_loadu_si512(rescale->odd_offset)),
+          shift_(_mm512_loadu_si512(rescale->shift)),
+          low_(_mm_set1_epi8(static_cast<char>(limits.low))),
+          high_(_mm_set1_epi8(static_cast<char>(limits.high))),
+          negative_(limits.negative) {}
+
+    void store(Sum sum, std::int8_t* out, std::int32_t lanes) const {
+      const __m512i odd_sum = _mm512_srli_epi64(sum, 32);
+      __m512i even = _mm512_add_epi64(_mm512_mul_epi32(sum, multiplier_), even_offset_);
+      __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(odd_sum, odd_multiplier_), odd_offset_);
+      if (negative_) {
+        const __m512i term = _mm512_set1_epi64(std::int64_t{1} << 31);
+        even = _mm512_mask_sub_epi64(even, _mm512_movepi64_mask(_mm512_slli_epi64(sum, 32)), even, term);
+        odd = _mm512_mask_sub_epi64(odd, _mm512_movepi64_mask(sum), odd, term);
+      }
+      const __m512i upper = _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB);
+      const __m512i codes = _mm512_srav_epi32(upper, shift_);
+      const __m128i bytes = _mm_min_epi8(_mm_max_epi8(_mm512_cvtsepi32_epi8(codes), low_), high_);
+      _mm_mask_storeu_epi8(out, first_lanes(lanes), bytes);
+    }
+
+   private:
+    __m512i multiplier_, odd_multiplier_, even_offset_, odd_offset_, shift_;
+    __m128i low_, high_;
+    bool negative_;
+  };
+
+  static void stage(std::uint8_t* to, const std::int8_t* from, std::int64_t count, std::int32_t) {
+    const __m512i flip = _mm512_set1_epi8(static_cast<char>(0x80));
+    for (std::int64_t i = 0; i < count; i += 64) {
+      const __mmask64 mask = first_bytes(count - i);
+      _mm512_mask_storeu_epi8(to + i, mask, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, from + i), flip));
+    }
+  }
+  static void fill(std::uint8_t* to, std::int64_t count, std::int32_t zero_point) {
+    const __m512i value = _mm512_set1_epi8(static_cast<char>(zero_point ^ 0x80));
+    for (std::int64_t i = 0; i < count; i += 64)
+      _mm512_mask_storeu_epi8(to + i, first_bytes(count - i), value);
+  }
+
+  // Depthwise: cells of four bytes.
+  static void fill_cells(std::int32_t* to, std::int64_t count, std::int32_t zero_point) {
+    const __m512i value = _mm512_set1_epi8(static_cast<char>(zero_point ^ 0x80));
+    for (std::int64_t i = 0; i < count; i += 16)
+      _mm512_mask_storeu_epi32(to + i, first_lanes(count - i), value);
+  }
+  static void interleave(std::int32_t* to, const std::int8_t* const lines[4], std::int64_t count,
+                         std::int32_t) {
+    const __m512i flip = _mm512_set1_epi8(static_cast<char>(0x80));
+    for (std::int64_t i = 0; i < count; i += 16) {
+      const __mmask16 mask = first_lanes(count - i);
+      const auto line = [&](int which) {
+        return _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, lines[which] + i));
+      };
+      const __m512i low = _mm512_or_si512(line(0), _mm512_slli_epi32(line(1), 8));
+      const __m512i high = _mm512_or_si512(line(2), _mm512_slli_epi32(line(3), 8));
+      const __m512i cells = _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
+      _mm512_mask_storeu_epi32(to + i, mask, _mm512_xor_si512(cells, flip));
+    }
+  }
+
+  static void add_codes(Sum& sum, const std::int8_t* x, std::int32_t lanes) {
+    sum = _mm512_add_epi32(sum, _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(first_lanes(lanes), x)));
+  }
+
+  // Dot products along the inputs.
+  using DotSum = __m512i;
+  using DotElement = std::int8_t;
+  static constexpr int kDot = 64, kMaxOutputs = 12;
+  static DotSum dot_zero() { return _mm512_setzero_si512(); }
+  static __m512i dot_x(const std::int8_t* x) {
+    return _mm512_xor_si512(_mm512_loadu_si512(x), _mm512_set1_epi8(static_cast<char>(0x80)));
+  }
+  static __m512i dot_rest_x(const std::int8_t* x, int rest) {
+    const __m512i flip = _mm512_set1_epi8(static_cast<char>(0x80));
+    return _mm512_xor_si512(_mm512_maskz_loadu_epi8(first_bytes(rest), x),
+                            flip);  // other lanes: weights are 0
+  }
+  static __m512i dot_load(const std::int8_t* weight) { return _mm512_loadu_si512(weight); }
+  static void dot_add(DotSum& sum, __m512i weight, __m512i x) { sum = _mm512_dpbusd_epi32(sum, x, weight); }
+  static std::int32_t total(DotSum sum) { return _mm512_reduce_add_epi32(sum); }
+  static void add_totals(Sum& sum, const std::int32_t* totals) {
+    sum = _mm512_add_epi32(sum, _mm512_loadu_si512(totals));
+  }
+};
+
+}  // namespace
+}  // namespace lathe::runtime

@@ -1,0 +1,77 @@
+#pragma once
+
+#include "../packed.h"
+
+/// Linear layers as dot products along the inputs, for a vector type V with
+///   DotSum, kDot                 accumulator and how many inputs one step takes
+///   kMaxOutputs                  accumulators in registers
+///   dot_x, dot_rest_x            kDot inputs; the last `rest` of them, the other lanes harmless
+///   dot_load, dot_add, dot_zero, total
+/// and start, add_totals, Finish as for convolutions.
+namespace lathe::runtime {
+namespace {
+
+/// kOutputs dot products at once: x [I], weight [ceil(I/kDot)][kOutputs][kDot] -> totals [kOutputs].
+template <class V, int kOutputs>
+void dots(const typename V::In* x, int inputs, const typename V::DotElement* weight,
+          typename V::SumElement* totals) {
+  typename V::DotSum sum[kOutputs];
+#pragma GCC unroll 16
+  for (int o = 0; o < kOutputs; ++o) sum[o] = V::dot_zero();
+  int i = 0;
+  for (; i + V::kDot <= inputs; i += V::kDot) {
+    const auto part = V::dot_x(x + i);
+#pragma GCC unroll 16
+    for (int o = 0; o < kOutputs; ++o) V::dot_add(sum[o], V::dot_load(weight + o * V::kDot), part);
+    weight += kOutputs * V::kDot;
+  }
+  if (i < inputs) {
+    const auto part = V::dot_rest_x(x + i, inputs - i);
+#pragma GCC unroll 16
+    for (int o = 0; o < kOutputs; ++o) V::dot_add(sum[o], V::dot_load(weight + o * V::kDot), part);
+  }
+#pragma GCC unroll 16
+  for (int o = 0; o < kOutputs; ++o) totals[o] = V::total(sum[o]);
+}
+
+template <class V>
+using Dots = void (*)(const typename V::In*, int, const typename V::DotElement*, typename V::SumElement*);
+
+template <class V, int kOutputs = V::kMaxOutputs>
+Dots<V> select_dots(int outputs) {
+  if constexpr (kOutputs == 0) {
+    return nullptr;
+  } else {
+    return outputs == kOutputs ? &dots<V, kOutputs> : select_dots<V, kOutputs - 1>(outputs);
+  }
+}
+
+/// Scratch: the totals, padded to a multiple of 16.
+template <class V>
+void linear(const Call& call, Range samples) noexcept {
+  const auto& p = *static_cast<const PackedLinear*>(call.params);
+  const Dots<V> full = select_dots<V>(p.group), last = select_dots<V>(p.outputs % p.group);
+  const std::int64_t weight_step = std::int64_t{(p.inputs + V::kDot - 1) / V::kDot} * V::kDot;
+  auto* totals = static_cast<typename V::SumElement*>(call.scratch);
+  for (std::int64_t n = samples.begin; n < samples.end; ++n) {
+    const auto* x = static_cast<const typename V::In*>(call.input) + n * p.inputs;
+    const auto* weight = static_cast<const typename V::DotElement*>(p.weight);
+    int o = 0;
+    for (; o + p.group <= p.outputs; o += p.group) {
+      full(x, p.inputs, weight, totals + o);
+      weight += weight_step * p.group;
+    }
+    if (o < p.outputs) last(x, p.inputs, weight, totals + o);
+    auto* out = static_cast<typename V::Out*>(call.output) + n * p.outputs;
+    const auto* bias = static_cast<const typename V::SumElement*>(p.bias);
+    for (o = 0; o < p.outputs; o += kLanes) {
+      typename V::Sum sum = V::start(bias + o);
+      V::add_totals(sum, totals + o);
+      const typename V::Finish finish(p.clamp, p.limits, p.rescale + o / kLanes);
+      finish.store(sum, out + o, p.outputs - o < kLanes ? p.outputs - o : kLanes);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lathe::runtime

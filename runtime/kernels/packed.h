@@ -1,0 +1,116 @@
+#pragma once
+
+#include "kernel.h"
+
+/// Parameters of the vector kernels: weights packed for sixteen output lanes at a time. One layout serves
+/// every instruction set; integer inputs are grouped by as many neighbours as the multiply-add instruction
+/// sums (`step`): 4 unsigned bytes (VNNI) or 2 16-bit numbers. Plain data only.
+namespace lathe::runtime {
+
+constexpr std::int32_t kLanes = 16;
+
+/// Rescaling of sixteen channels in 64 bits, the same numbers as fixed_point.h gives for right shifts e >= 1:
+/// with a the accumulator, m the multiplier and x = (a * m + 2^30) >> 31 the first step,
+///   code = (x + 2^(e-1) - (x < 0)) >> e + zero point = (a * m + offset - (a < 0 ? 2^31 : 0)) >> (31 + e)
+/// with offset = 2^30 + 2^(30+e) + zero_point * 2^(31+e), because nested floors of quotients by powers of two
+/// are one floor. The term for a < 0 matters only to codes below the zero point: with a fused relu it is left
+/// out (`negative` in the params).
+struct LaneRescale {
+  std::int32_t multiplier[kLanes];
+  std::int64_t even_offset[kLanes / 2];  ///< of lanes 0, 2, 4, ...
+  std::int64_t odd_offset[kLanes / 2];
+  std::int32_t shift[kLanes];  ///< e - 1, after the upper 32 bits of the 64 have been taken
+};
+
+struct CodeLimits {
+  std::int32_t low = -128, high = 127;
+  bool negative = true;  ///< codes below the zero point are possible
+};
+
+/// Up to sixteen neighbouring output channels of one group.
+struct ConvBlock {
+  const void* weight = nullptr;  ///< [runs][steps][16][step]
+  const void* bias = nullptr;    ///< [16] f32 or i32
+  const LaneRescale* rescale = nullptr;
+  std::int32_t in_offset = 0;   ///< first input channel of the group
+  std::int32_t out_offset = 0;  ///< first output channel
+  std::int32_t lanes = kLanes;  ///< channels that exist
+};
+
+/// How an image gets into the scratch memory in the form the kernel multiplies, with its padding around.
+struct Staging {
+  bool needed = false;             ///< else the kernel reads the input itself
+  std::int32_t in_h = 0, row = 0;  ///< rows of the image, elements of a row
+  std::int32_t top = 0, left = 0;  ///< rows above, elements before a row
+  std::int32_t h = 0, staged_row = 0;
+  std::int32_t zero_point = 0;  ///< integers: what padding stands for
+};
+
+/// A convolution as dot products of `runs` pieces of contiguous memory: KH rows of KW*C elements, or with
+/// groups KH*KW pieces of C/g. Optionally a 2x2 maximum pool with stride 2 over its output, which then is
+/// what the convolution's output means below. Unit: an output row.
+struct PackedConv {
+  Staging staging;
+  std::int32_t batch = 1;
+  std::int32_t out_h = 1, out_w = 1, out_c = 1;
+  std::int64_t image_step = 0;  ///< elements between images of the input
+  std::int32_t row_step =
+      0;  ///< staged elements between windows of neighbouring output rows (before pooling)
+  std::int32_t pixel_step = 0;   ///< ... and columns
+  std::int32_t window_rows = 0;  ///< staged rows that one output row reads, and
+  std::int32_t rows_down = 0;    ///< by how many they move from one output row to the next
+  std::int32_t runs = 0;
+  const std::int32_t* run_offset = nullptr;  ///< [runs] elements from the window's first element
+  std::int32_t steps = 0;                    ///< of each run
+  std::int32_t blocks = 0;
+  const ConvBlock* block = nullptr;
+  std::int32_t tile = 1;  ///< output columns computed together
+  bool pool = false;
+  Clamp clamp;
+  CodeLimits limits;
+};
+
+/// Depthwise 2-d convolution, channel multiplier 1. Output rows are cut into segments of contiguous lanes:
+/// with stride 1 a whole row of out_w*C lanes, over which the weights repeat with a period that is a multiple
+/// of 16 (so that no lane is idle whatever C is); else one segment for each output pixel. Unit: an output
+/// row.
+struct PackedDepthwise {
+  Staging staging;
+  std::int32_t batch = 1;
+  std::int32_t out_h = 1, out_row = 1;  ///< out_row in lanes
+  std::int64_t image_step = 0;
+  std::int32_t kernel_h = 1, kernel_w = 1, stride_h = 1;
+  std::int32_t channels = 1;               ///< step of one tap to the right
+  std::int32_t segments = 1, segment = 1;  ///< per row: how many, lanes of each
+  std::int32_t segment_step = 0;           ///< staged elements from one segment to the next
+  std::int32_t period = kLanes;            ///< lanes after which the weights repeat
+  /// f32: [KH*KW][period]. Integers: [KW][ceil(KH/step)][period][step], rows of the window being the
+  /// neighbours that are summed.
+  const void* weight = nullptr;
+  const void* bias = nullptr;            ///< [period]
+  const LaneRescale* rescale = nullptr;  ///< [period / 16]
+  Clamp clamp;
+  CodeLimits limits;
+};
+
+/// Linear layer as dot products along the inputs. Unit: a sample.
+struct PackedLinear {
+  std::int32_t inputs = 0, outputs = 0;
+  std::int32_t group = 1;        ///< outputs computed together; the last group may have fewer
+  const void* weight = nullptr;  ///< for each group [ceil(I/vector)][outputs of the group][vector]; vector =
+                                 ///< 16 f32 or i16, 64 i8
+  const void* bias = nullptr;    ///< [O] padded to 16
+  const LaneRescale* rescale = nullptr;  ///< [ceil(O/16)]
+  Clamp clamp;
+  CodeLimits limits;
+};
+
+/// Mean of an image's pixels, i8. Unit: a sample.
+struct PackedGlobalPool {
+  std::int32_t pixels = 1, channels = 1;
+  const std::int32_t* start = nullptr;   ///< [16] what makes up for the zero point: -pixels * zero point
+  const LaneRescale* rescale = nullptr;  ///< of every sixteen channels
+  CodeLimits limits;
+};
+
+}  // namespace lathe::runtime

@@ -1,0 +1,204 @@
+#pragma once
+
+#include "../fixed_point.h"
+#include "../packed.h"
+
+#include <algorithm>
+#include <cstring>
+
+/// What the kernels of kernels/generic need, in plain C++: sixteen lanes are an array, loops over it are for
+/// the compiler.
+namespace lathe::runtime {
+namespace {
+
+template <typename T>
+struct Lanes {
+  T v[kLanes];
+  static Lanes load(const void* data) {
+    Lanes result;
+    std::memcpy(result.v, data, sizeof result.v);
+    return result;
+  }
+};
+
+template <typename T>
+Lanes<T> larger(const Lanes<T>& a, const Lanes<T>& b) {
+  Lanes<T> result;
+  for (int i = 0; i < kLanes; ++i) result.v[i] = std::max(a.v[i], b.v[i]);
+  return result;
+}
+
+struct F32 {
+  using In = float;
+  using Element = float;
+  using Out = float;
+  using Sum = Lanes<float>;
+  using SumElement = float;
+  using Weight = Lanes<float>;
+  using WeightElement = float;
+  using Pixel = Lanes<float>;
+  static constexpr int kStep = 1, kMaxTile = 2, kMaxPoolTile = 1, kMaxBlocks = 1;
+  static constexpr bool kAlwaysStaged = false;
+
+  static Sum start(const void* bias) { return Sum::load(bias); }
+  static Weight load(const float* weight) { return Weight::load(weight); }
+  static Pixel broadcast(const float* x) {
+    Pixel result;
+    for (float& v : result.v) v = *x;
+    return result;
+  }
+  static Pixel load_x(const float* x) { return Pixel::load(x); }
+  static void add(Sum& sum, const Weight& weight, const Pixel& x) {
+    for (int i = 0; i < kLanes; ++i) sum.v[i] += weight.v[i] * x.v[i];
+  }
+  static Sum max(const Sum& a, const Sum& b) { return larger(a, b); }
+
+  class Finish {
+   public:
+    Finish(const Clamp& clamp, const CodeLimits&, const LaneRescale*) : clamp_(clamp) {}
+    void store(const Sum& sum, float* out, std::int32_t lanes) const {
+      for (int i = 0; i < lanes; ++i) out[i] = std::min(std::max(sum.v[i], clamp_.low), clamp_.high);
+    }
+
+   private:
+    Clamp clamp_;
+  };
+
+  static void stage(float* to, const float* from, std::int64_t count, std::int32_t) {
+    std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(float));
+  }
+  static void fill(float* to, std::int64_t count, std::int32_t) { std::fill_n(to, count, 0.f); }
+
+  using DotSum = Lanes<float>;
+  using DotElement = float;
+  static constexpr int kDot = kLanes, kMaxOutputs = 2;
+  static DotSum dot_zero() { return {}; }
+  static Pixel dot_x(const float* x) { return Pixel::load(x); }
+  static Pixel dot_rest_x(const float* x, int rest) {
+    Pixel result{};
+    for (int i = 0; i < rest; ++i) result.v[i] = x[i];
+    return result;
+  }
+  static Weight dot_load(const float* weight) { return Weight::load(weight); }
+  static void dot_add(DotSum& sum, const Weight& weight, const Pixel& x) { add(sum, weight, x); }
+  static float total(const DotSum& sum) {
+    float result = 0;
+    for (const float v : sum.v) result += v;
+    return result;
+  }
+  static void add_totals(Sum& sum, const float* totals) {
+    for (int i = 0; i < kLanes; ++i) sum.v[i] += totals[i];
+  }
+};
+
+/// Inputs as 16-bit numbers, code - zero point, two to a lane.
+struct I8 {
+  struct Pairs {
+    std::int16_t v[2 * kLanes];
+    static Pairs load(const void* data) {
+      Pairs result;
+      std::memcpy(result.v, data, sizeof result.v);
+      return result;
+    }
+  };
+  using In = std::int8_t;
+  using Element = std::int16_t;
+  using Out = std::int8_t;
+  using Sum = Lanes<std::int32_t>;
+  using SumElement = std::int32_t;
+  using Weight = Pairs;
+  using WeightElement = std::int16_t;
+  using Pixel = Pairs;
+  static constexpr int kStep = 2, kMaxTile = 2, kMaxPoolTile = 1, kMaxBlocks = 1;
+  static constexpr bool kAlwaysStaged = true;
+
+  static Sum start(const void* bias) { return Sum::load(bias); }
+  static Weight load(const std::int16_t* weight) { return Weight::load(weight); }
+  static Pixel broadcast(const std::int16_t* x) {
+    Pixel result;
+    for (int i = 0; i < 2 * kLanes; ++i) result.v[i] = x[i % 2];
+    return result;
+  }
+  static Pixel load_x(const std::int32_t* cells) { return Pixel::load(cells); }
+  static void add(Sum& sum, const Weight& weight, const Pixel& x) {
+    for (int i = 0; i < kLanes; ++i)
+      sum.v[i] += weight.v[2 * i] * x.v[2 * i] + weight.v[2 * i + 1] * x.v[2 * i + 1];
+  }
+  static Sum max(const Sum& a, const Sum& b) { return larger(a, b); }
+
+  /// packed.h, LaneRescale.
+  class Finish {
+   public:
+    Finish(const Clamp&, const CodeLimits& limits, const LaneRescale* rescale)
+        : limits_(limits), rescale_(rescale) {}
+    void store(const Sum& sum, std::int8_t* out, std::int32_t lanes) const {
+      for (int i = 0; i < lanes; ++i) {
+        const std::int64_t a = sum.v[i];
+        const std::int64_t offset = (i % 2 == 0 ? rescale_->even_offset : rescale_->odd_offset)[i / 2];
+        const std::int64_t term = limits_.negative && a < 0 ? std::int64_t{1} << 31 : 0;
+        const std::int64_t code = (a * rescale_->multiplier[i] + offset - term) >> (32 + rescale_->shift[i]);
+        out[i] = static_cast<std::int8_t>(std::clamp<std::int64_t>(code, limits_.low, limits_.high));
+      }
+    }
+
+   private:
+    CodeLimits limits_;
+    const LaneRescale* rescale_;
+  };
+
+  static void stage(std::int16_t* to, const std::int8_t* from, std::int64_t count, std::int32_t zero_point) {
+    for (std::int64_t i = 0; i < count; ++i) to[i] = static_cast<std::int16_t>(from[i] - zero_point);
+  }
+  static void fill(std::int16_t* to, std::int64_t count, std::int32_t) {
+    std::fill_n(to, count, std::int16_t{0});
+  }
+
+  // Depthwise: cells of two 16-bit numbers.
+  static void fill_cells(std::int32_t* to, std::int64_t count, std::int32_t) { std::fill_n(to, count, 0); }
+  static void interleave(std::int32_t* to, const std::int8_t* const lines[2], std::int64_t count,
+                         std::int32_t zero_point) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      const std::int16_t pair[2] = {static_cast<std::int16_t>(lines[0][i] - zero_point),
+                                    static_cast<std::int16_t>(lines[1][i] - zero_point)};
+      std::memcpy(to + i, pair, sizeof pair);
+    }
+  }
+
+  static void add_codes(Sum& sum, const std::int8_t* x, std::int32_t lanes) {
+    for (int i = 0; i < lanes; ++i) sum.v[i] += x[i];
+  }
+
+  // Dot products along the inputs, of the codes as they are: the bias makes up for the zero point.
+  using DotSum = std::int32_t;
+  using DotElement = std::int16_t;
+  struct Part {
+    std::int16_t v[kLanes];
+  };
+  static constexpr int kDot = kLanes, kMaxOutputs = 4;
+  static DotSum dot_zero() { return 0; }
+  static Part dot_x(const std::int8_t* x) { return dot_rest_x(x, kDot); }
+  static Part dot_rest_x(const std::int8_t* x, int rest) {
+    Part result{};
+    for (int i = 0; i < rest; ++i) result.v[i] = x[i];
+    return result;
+  }
+  static const std::int16_t* dot_load(const std::int16_t* weight) { return weight; }
+  static void dot_add(DotSum& sum, const std::int16_t* weight, const Part& x) {
+    for (int i = 0; i < kDot; ++i) sum += weight[i] * x.v[i];
+  }
+  static std::int32_t total(DotSum sum) { return sum; }
+  static void add_totals(Sum& sum, const std::int32_t* totals) {
+    for (int i = 0; i < kLanes; ++i) sum.v[i] += totals[i];
+  }
+};
+
+inline void quantize_f32_i8(const Call& call, Range elements) noexcept {
+  const auto& p = *static_cast<const Quantization8*>(call.params);
+  const float* x = static_cast<const float*>(call.input);
+  std::int8_t* out = static_cast<std::int8_t*>(call.output);
+  for (std::int64_t i = elements.begin; i < elements.end; ++i)
+    out[i] = to_code(x[i] * p.inverse_scale, p.zero_point);
+}
+
+}  // namespace
+}  // namespace lathe::runtime

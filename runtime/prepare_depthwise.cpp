@@ -1,0 +1,140 @@
+#include "prepare.h"
+#include "prepare_packed.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace lathe::runtime {
+
+namespace {
+
+/// Lanes beyond which repeating the weights would cost more cache than idle lanes cost time.
+constexpr std::int64_t kMaxPeriod = 1024;
+
+/// Everything of PackedDepthwise that does not depend on the dtype.
+PackedDepthwise depthwise_geometry(const ConvSite& conv) {
+  const Window2d& w = conv.window;
+  PackedDepthwise p{.batch = w.batch,
+                    .out_h = w.out_h,
+                    .out_row = w.out_w * w.out_c,
+                    .kernel_h = w.kernel_h,
+                    .kernel_w = w.kernel_w,
+                    .stride_h = w.stride_h,
+                    .channels = w.in_c};
+  const std::int32_t columns = std::max((w.out_w - 1) * w.stride_w + w.kernel_w, w.pad_left + w.in_w);
+  p.staging = {
+      .needed = w.pad_top > 0 || columns > w.in_w || (w.out_h - 1) * w.stride_h + w.kernel_h > w.in_h,
+      .in_h = w.in_h,
+      .row = w.in_w * w.in_c,
+      .top = w.pad_top,
+      .left = w.pad_left * w.in_c,
+      .h = (w.out_h - 1) * w.stride_h + w.kernel_h,
+      .staged_row = columns * w.in_c};
+  p.image_step = std::int64_t{w.in_h} * p.staging.row;
+  const std::int64_t common = std::lcm<std::int64_t>(w.in_c, kLanes);
+  if (w.stride_w == 1 && (common <= kMaxPeriod || common == w.in_c)) {
+    p.segment = w.out_w * w.in_c;
+    p.period = static_cast<std::int32_t>(common);
+  } else {
+    p.segments = w.out_w;
+    p.segment = w.in_c;
+    p.segment_step = w.stride_w * w.in_c;
+    p.period = static_cast<std::int32_t>(round_up(w.in_c, kLanes));
+  }
+  return p;
+}
+
+bool depthwise(const ConvSite& conv) {
+  return conv.groups > 1 && conv.groups == conv.window.in_c && conv.groups == conv.window.out_c;
+}
+
+/// weight [C,KH,KW] -> [KW][ceil(KH/step)][period][step]; rows that do not exist are 0.
+template <typename To, typename From>
+const To* pack_depthwise(const PackedDepthwise& p, std::span<const From> weight, std::int32_t step,
+                         Store& store) {
+  const std::int32_t groups = (p.kernel_h + step - 1) / step;
+  const auto packed =
+      store.array<To>(static_cast<std::size_t>(std::int64_t{p.kernel_w} * groups * p.period * step));
+  auto to = packed.begin();
+  for (std::int32_t kw = 0; kw < p.kernel_w; ++kw) {
+    for (std::int32_t g = 0; g < groups; ++g) {
+      for (std::int32_t lane = 0; lane < p.period; ++lane) {
+        for (std::int32_t s = 0; s < step; ++s, ++to) {
+          const std::int32_t kh = g * step + s;
+          const std::int64_t channel = lane % p.channels;
+          if (kh < p.kernel_h)
+            *to = weight[static_cast<std::size_t>((channel * p.kernel_h + kh) * p.kernel_w + kw)];
+        }
+      }
+    }
+  }
+  return packed.data();
+}
+
+std::int64_t units(const PackedDepthwise& p) { return std::int64_t{p.batch} * p.out_h; }
+
+}  // namespace
+
+bool prepare_packed_depthwise_f32(const Site& site, Store& store, Prepared& prepared) {
+  const ConvSite conv = conv_site(site);
+  if (!depthwise(conv)) return false;
+  PackedDepthwise p = depthwise_geometry(conv);
+  p.clamp = clamp_of(conv.activation);
+  p.weight = pack_depthwise<float>(p, constant<float>(site, 1), 1, store);
+  const auto bias = store.array<float>(static_cast<std::size_t>(p.period));
+  for (std::size_t lane = 0; lane < bias.size() && site.size() > 2; ++lane)
+    bias[lane] = constant<float>(site, 2)[lane % static_cast<std::size_t>(p.channels)];
+  p.bias = bias.data();
+  const std::int64_t scratch = p.staging.needed ? std::int64_t{p.staging.h} * p.staging.staged_row : 0;
+  prepared = {.params = store.keep(p), .units = units(p), .scratch_bytes = scratch * 4};
+  return true;
+}
+
+bool prepare_packed_depthwise_i8(const Site& site, Store& store, Prepared& prepared) {
+  const ConvSite conv = conv_site(site);
+  if (!depthwise(conv)) return false;
+  PackedDepthwise p = depthwise_geometry(conv);
+  const std::int32_t step = site.blocking->step;
+  p.staging.zero_point = zero_point_of(site.input(0));
+  const auto weight = constant<std::int8_t>(site, 1);
+  const auto bias = site.size() > 2 ? constant<std::int32_t>(site, 2) : std::span<const std::int32_t>();
+  const ChannelSums sums = channel_sums(weight, bias, p.channels);
+  const std::int32_t offset = step == 4 ? 128 + p.staging.zero_point : 0;
+  const auto lanes = store.array<std::int32_t>(static_cast<std::size_t>(p.period));
+  for (std::size_t lane = 0; lane < lanes.size(); ++lane) {
+    const std::size_t channel = lane % static_cast<std::size_t>(p.channels);
+    lanes[lane] = corrected_bias(bias.empty() ? 0 : bias[channel], offset, sums.weight[channel]);
+  }
+  p.bias = lanes.data();
+  p.weight = step == 4 ? static_cast<const void*>(pack_depthwise<std::int8_t>(p, weight, step, store))
+                       : pack_depthwise<std::int16_t>(p, weight, step, store);
+  const Rescale rescale = rescale_of(site, conv.activation, store);
+  p.limits = code_limits(rescale);
+  p.rescale = make_lane_rescale(rescale, sums.bound, lanes.size(), store);
+  if (p.rescale == nullptr) return false;
+  const std::int64_t groups = (p.kernel_h + step - 1) / step;
+  prepared = {.params = store.keep(p),
+              .units = units(p),
+              .scratch_bytes = groups * p.staging.staged_row * 4 + p.staging.row};
+  return true;
+}
+
+bool prepare_packed_global_pool(const Site& site, Store& store, Prepared& prepared) {
+  const Shape& in = site.input_shape(0);
+  PackedGlobalPool p{.pixels = narrow(in[1] * in[2]), .channels = narrow(in[3])};
+  const auto start = store.array<std::int32_t>(kLanes);
+  std::ranges::fill(start, -p.pixels * zero_point_of(site.input(0)));
+  p.start = start.data();
+  const FixedFactor factor = to_fixed(scale_of(site.input(0)) / (scale_of(site.result()) * p.pixels));
+  const Rescale rescale{.multiplier = &factor.multiplier,
+                        .exponent = &factor.exponent,
+                        .zero_point = zero_point_of(site.result())};
+  const std::int64_t bound[] = {std::int64_t{p.pixels} * 255};
+  p.rescale = make_lane_rescale(rescale, bound, kLanes, store);
+  if (p.rescale == nullptr) return false;
+  p.limits = code_limits(rescale);
+  prepared = {.params = store.keep(p), .units = in[0]};
+  return true;
+}
+
+}  // namespace lathe::runtime
