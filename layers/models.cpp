@@ -31,8 +31,10 @@ std::unique_ptr<Module> make_conv() {
 /// Depthwise separable convolutions (Howard et al. 2017, MobileNets) with batch norm after each.
 std::unique_ptr<Module> make_dscnn() {
   auto model = std::make_unique<Sequential>();
+  // Momentum 0.9 instead of Keras' 0.99: the moving statistics keep up with a training of few steps.
   const auto normalise = [&](const std::string& name, int channels) {
-    model->add<BatchNorm2d>(name + "_bn", {.channels = channels, .activation = Activation::relu});
+    model->add<BatchNorm2d>(name + "_bn",
+                            {.channels = channels, .momentum = 0.9f, .activation = Activation::relu});
   };
   const auto pointwise = [&](const std::string& name, int in, int out) {
     model->add<Conv2d>(name, {.in = in, .out = out, .kernel = 1, .padding = Padding::same(), .bias = false});

@@ -241,7 +241,7 @@ class Trainer::Run {
     fail("{}: all parameters and gradients are finite", begin);
   }
 
-  Resumable resumable() const { return {model_, optimizer_, callbacks_, fingerprint_}; }
+  Resumable resumable() const { return {model_, optimizer_, callbacks_, fingerprint_, options_.model_name}; }
 
   /// Weights that are not finite do not replace a checkpoint that may still be good.
   void write_checkpoint() {

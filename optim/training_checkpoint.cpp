@@ -17,6 +17,7 @@
 //   optimizer       {steps, learning_rate}
 //   random          {name: [seed, stream, position]} of the modules
 //   callbacks       {name: state}
+// and "model", the model's name as it is, when there is one.
 namespace lathe::optim {
 namespace {
 
@@ -167,6 +168,7 @@ void save_training(const Resumable& run, const Progress& progress, const std::fi
         {"lathe_training", std::string(kVersion)},   {"fingerprint", Json(run.fingerprint).dump()},
         {"progress", to_json(progress).dump()},      {"optimizer", optimizer_to_json(run.optimizer).dump()},
         {"random", random_states(run.model).dump()}, {"callbacks", callback_states(run.callbacks).dump()}};
+    if (!run.model_name.empty()) checkpoint.metadata["model"] = run.model_name;
   } catch (const Json::exception& error) {
     fail("cannot write checkpoint {}: {}", path.string(), error.what());
   }
@@ -182,6 +184,13 @@ Progress load_training(const Resumable& run, const std::filesystem::path& path) 
   } catch (const Error& error) {
     fail("cannot go on from checkpoint {}: {}", path.string(), error.what());
   }
+}
+
+layers::Checkpoint load_model_weights(const std::filesystem::path& path) {
+  layers::Checkpoint checkpoint = layers::load_safetensors(path);
+  if (checkpoint.metadata.contains("lathe_training"))
+    checkpoint.tensors = with_prefix(checkpoint.tensors, kModel);
+  return checkpoint;
 }
 
 }  // namespace lathe::optim

@@ -35,6 +35,7 @@ struct Resumable {
   Optimizer& optimizer;
   const std::vector<std::unique_ptr<Callback>>& callbacks;
   const Fingerprint& fingerprint;
+  const std::string& model_name;
 };
 
 void save_training(const Resumable& run, const Progress& progress, const std::filesystem::path& path);

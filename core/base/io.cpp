@@ -49,7 +49,7 @@ std::vector<std::byte> read_file(const std::filesystem::path& path, std::uint64_
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
   std::error_code failed;
   if (path_.has_parent_path()) std::filesystem::create_directories(path_.parent_path(), failed);
-  check(!failed, "cannot create folder {}: {}", path_.parent_path().string(), failed.message());
+  check(!failed, "cannot write {}: its folder cannot be made: {}", path_.string(), failed.message());
   std::string pattern = path_.string() + ".tmp-XXXXXX";
   descriptor_ = ::mkostemp(pattern.data(), O_CLOEXEC);
   check(descriptor_ >= 0, "cannot write {}: {}", path_.string(), reason());

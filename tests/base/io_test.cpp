@@ -31,7 +31,7 @@ TEST_CASE("unreadable and unwritable paths are named") {
   CHECK_ERROR(read_file(folder.path()), "not a regular file");
   write_file(folder / "big", std::string_view("0123456789"));
   CHECK_ERROR(read_file(folder / "big", 4), "10 bytes, at most 4");
-  CHECK_ERROR(write_file(folder / "big/child", std::string_view("x")), "cannot create folder");
+  CHECK_ERROR(write_file(folder / "big/child", std::string_view("x")), "its folder cannot be made");
 }
 
 TEST_CASE("numbers go through bytes unchanged") {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <lathe/datasets/loader.h>
+#include <lathe/layers/checkpoint.h>
 #include <lathe/layers/module.h>
 #include <lathe/optim/metrics.h>
 #include <lathe/optim/optimizer.h>
@@ -80,6 +81,7 @@ class Trainer {
     /// Where the checkpoint for resuming is kept; empty: none. It is written at each epoch's end, and an
     /// existing one is gone on from, with the same results as if training had not stopped.
     std::filesystem::path checkpoint = {};
+    std::string model_name = {};  ///< of a bundled model, kept in the checkpoint so that it can be deployed
     std::int64_t checkpoint_every = 0;  ///< steps between checkpoints within an epoch; 0: none
     /// Set by a signal handler: when it becomes true the step is finished, a checkpoint written, and fit()
     /// returns.
@@ -123,5 +125,9 @@ class Trainer {
   Schedule schedule_;
   std::vector<std::unique_ptr<Callback>> callbacks_;
 };
+
+/// The weights and the metadata of a file written by save_weights(), BestCheckpoint or a Trainer, without the
+/// state of training. Throws Error naming the file.
+layers::Checkpoint load_model_weights(const std::filesystem::path& path);
 
 }  // namespace lathe::optim

@@ -1,0 +1,125 @@
+// The figures in README.md: training throughput of the bundled models at batch 128 with one and two threads,
+// and the batch-1 latency of each plan. After the table, each ratio is printed with both of its sides,
+// measured in this run.
+
+#include <lathe/base/parallel.h>
+#include <lathe/compress/quantize.h>
+#include <lathe/compress/trace.h>
+#include <lathe/core/ops.h>
+#include <lathe/layers/models.h>
+#include <lathe/optim/optimizer.h>
+#include <lathe/runtime/plan.h>
+
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+using namespace lathe;
+
+namespace {
+
+constexpr std::int64_t kBatch = 128;
+
+Tensor random_images(std::int64_t count, const Shape& image) {
+  Tensor images = Tensor::empty(image.with(0, count));
+  Rng(1).fill_uniform(images.mutable_span<float>(), 0, 1);
+  return images;
+}
+
+/// Forward, loss, backward and Adam on one batch that is in memory already.
+void train_step(benchmark::State& state, const layers::ModelInfo& info, int threads) {
+  const int before = num_threads();
+  set_num_threads(threads);
+  const auto model = info.make();
+  model->reset(Rng(0));
+  optim::Adam optimizer(model->parameters(), {});
+  const Tensor images = random_images(kBatch, info.input);
+  Tensor labels = Tensor::zeros({kBatch}, Dtype::i32);
+  for (std::int64_t i = 0; i < kBatch; ++i)
+    labels.mutable_span<std::int32_t>()[static_cast<std::size_t>(i)] =
+        static_cast<std::int32_t>(i % info.classes);
+  for (auto _ : state) {
+    cross_entropy((*model)(images), labels).backward();
+    optimizer.step();
+    optimizer.clear_grads();
+  }
+  state.counters["images/s"] =
+      benchmark::Counter(static_cast<double>(state.iterations() * kBatch), benchmark::Counter::kIsRate);
+  set_num_threads(before);
+}
+
+graph::Graph make_graph(const layers::ModelInfo& info, bool int8) {
+  const auto model = info.make();
+  model->reset(Rng(0));
+  const graph::Graph graph = compress::export_float(*model, info.input);
+  if (!int8) return graph;
+  const Tensor images = random_images(32, info.input);
+  return compress::quantize_int8(graph, compress::calibrate(graph, std::span(&images, 1)));
+}
+
+void plan_run(benchmark::State& state, const layers::ModelInfo& info, bool int8) {
+  runtime::Plan plan(make_graph(info, int8));
+  Rng(2).fill_uniform(plan.input<float>(), 0, 1);
+  for (auto _ : state) {
+    plan.run();
+    benchmark::ClobberMemory();
+  }
+}
+
+/// Keeps the median of each benchmark's real time for the ratios.
+class RatioReporter : public benchmark::ConsoleReporter {
+ public:
+  void ReportRuns(const std::vector<Run>& runs) override {
+    for (const Run& run : runs)
+      if (run.run_type == Run::RT_Aggregate ? run.aggregate_name == "median" : run.repetitions <= 1)
+        times_[run.run_name.function_name] = run.GetAdjustedRealTime();
+    ConsoleReporter::ReportRuns(runs);
+  }
+
+  void print_ratios() const {
+    for (const layers::ModelInfo& info : layers::models()) {
+      print(fmt::format("{} training, 2 threads against 1", info.name),
+            fmt::format("train/{}/threads_1", info.name), fmt::format("train/{}/threads_2", info.name),
+            "us a step");
+      print(fmt::format("{} inference, int8 against fp32", info.name), fmt::format("run/{}/f32", info.name),
+            fmt::format("run/{}/int8", info.name), "us");
+    }
+  }
+
+ private:
+  void print(const std::string& what, const std::string& slow, const std::string& fast,
+             const char* unit) const {
+    const auto a = times_.find(slow), b = times_.find(fast);
+    if (a == times_.end() || b == times_.end()) return;
+    fmt::print("{:<44} {:>9.2f} / {:>9.2f} {:<9} = {:.2f}x\n", what, a->second, b->second, unit,
+               a->second / b->second);
+  }
+
+  std::map<std::string, double> times_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  for (const layers::ModelInfo& info : layers::models()) {
+    for (int threads : {1, 2})
+      benchmark::RegisterBenchmark(fmt::format("train/{}/threads_{}", info.name, threads).c_str(), train_step,
+                                   info, threads)
+          ->Unit(benchmark::kMicrosecond)
+          ->UseRealTime();
+    for (bool int8 : {false, true})
+      benchmark::RegisterBenchmark(fmt::format("run/{}/{}", info.name, int8 ? "int8" : "f32").c_str(),
+                                   plan_run, info, int8)
+          ->Unit(benchmark::kMicrosecond)
+          ->UseRealTime();
+  }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  RatioReporter reporter;
+  benchmark::RunSpecifiedBenchmarks(&reporter);
+  reporter.print_ratios();
+  return 0;
+}

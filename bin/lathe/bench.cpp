@@ -1,0 +1,131 @@
+#include "commands.h"
+#include "measure.h"
+#include "table.h"
+
+#include <lathe/base/error.h>
+#include <lathe/base/random.h>
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace lathe::commands {
+namespace {
+
+struct Arguments {
+  experiments::CommonOptions common;
+  std::string file;
+  std::int64_t runs = 0;
+  std::int64_t batch = 1;
+  std::string level;
+  bool layers = false;
+  bool json = false;
+};
+
+/// Random pixels: no kernel's speed may depend on easy input.
+void fill_random(runtime::Plan& plan) {
+  Rng rng(1);
+  if (plan.input_dtype() == Dtype::f32) {
+    rng.fill_uniform(plan.input<float>(), 0, 1);
+  } else {
+    for (std::uint8_t& pixel : plan.input<std::uint8_t>()) pixel = static_cast<std::uint8_t>(rng.below(256));
+  }
+}
+
+/// Median nanoseconds of each step. Clocks around the steps make them look some 20 ns slower than they are.
+std::vector<double> time_layers(runtime::Plan& plan, std::int64_t runs) {
+  std::vector<std::vector<std::int64_t>> times(plan.steps().size());
+  std::vector<std::int64_t> once(plan.steps().size());
+  for (std::int64_t run = 0; run < runs; ++run) {
+    std::ranges::fill(once, 0);
+    plan.run_timed(once);
+    for (std::size_t i = 0; i < once.size(); ++i) times[i].push_back(once[i]);
+  }
+  std::vector<double> medians;
+  for (auto& samples : times) {
+    std::ranges::nth_element(samples, samples.begin() + static_cast<std::ptrdiff_t>(samples.size() / 2));
+    medians.push_back(static_cast<double>(samples[samples.size() / 2]));
+  }
+  return medians;
+}
+
+experiments::Table layer_table(const runtime::Plan& plan, const std::vector<double>& nanoseconds) {
+  double total = 0;
+  for (double time : nanoseconds) total += time;
+  experiments::Table table{{"layer", "op", "kernel", "output", "us", "share %", "GOP/s"}, {}};
+  for (std::size_t i = 0; i < nanoseconds.size(); ++i) {
+    const runtime::StepInfo& step = plan.steps()[i];
+    table.rows.push_back(
+        {step.name, step.op, step.kernel, std::string(to_string(step.dtype)) + to_string(step.output),
+         fmt::format("{:.3f}", nanoseconds[i] / 1000),
+         fmt::format("{:.1f}", 100 * nanoseconds[i] / std::max(total, 1.0)),
+         step.flops > 0
+             ? fmt::format("{:.1f}", static_cast<double>(step.flops) / std::max(nanoseconds[i], 1.0))
+             : ""});
+  }
+  return table;
+}
+
+int bench_file(const Arguments& arguments) {
+  if (arguments.common.threads > 1)
+    throw experiments::UsageError("bench: --threads: a plan runs on one thread");
+  runtime::PlanOptions options{.batch = arguments.batch, .level = {}};
+  if (!arguments.level.empty()) options.level = runtime::parse_level(arguments.level);
+  runtime::Plan plan(load_network(arguments.file), options);
+  fill_random(plan);
+  const experiments::Latency latency = experiments::measure_latency(plan, arguments.runs);
+  const auto layers = arguments.layers ? time_layers(plan, latency.runs) : std::vector<double>{};
+
+  if (arguments.json) {
+    nlohmann::ordered_json result = {{"file", arguments.file},
+                                     {"batch", arguments.batch},
+                                     {"median_ms", latency.median_ms},
+                                     {"mean_ms", latency.mean_ms},
+                                     {"p90_ms", latency.p90_ms},
+                                     {"p99_ms", latency.p99_ms},
+                                     {"min_ms", latency.min_ms},
+                                     {"max_ms", latency.max_ms},
+                                     {"runs", latency.runs},
+                                     {"arena_bytes", plan.arena_bytes()},
+                                     {"packed_bytes", plan.packed_bytes()}};
+    for (std::size_t i = 0; i < layers.size(); ++i)
+      result["layers"].push_back({{"name", plan.steps()[i].name},
+                                  {"op", plan.steps()[i].op},
+                                  {"kernel", plan.steps()[i].kernel},
+                                  {"median_us", layers[i] / 1000}});
+    fmt::print("{}\n", result.dump());
+    return 0;
+  }
+  fmt::print(
+      "median {:.2f} us, mean {:.2f}, p90 {:.2f}, p99 {:.2f}, min {:.2f}, max {:.2f} ({} runs, batch {}, 1 "
+      "thread)\n",
+      1000 * latency.median_ms, 1000 * latency.mean_ms, 1000 * latency.p90_ms, 1000 * latency.p99_ms,
+      1000 * latency.min_ms, 1000 * latency.max_ms, latency.runs, arguments.batch);
+  fmt::print("arena {} bytes, packed weights {} bytes\n", plan.arena_bytes(), plan.packed_bytes());
+  if (arguments.layers) fmt::print("\n{}", experiments::to_text(layer_table(plan, layers)));
+  return 0;
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Run& run) {
+  auto* command = app.add_subcommand("bench", "Latency of a file on this machine, one thread");
+  auto arguments = std::make_shared<Arguments>();
+  command->add_option("file", arguments->file, "A .lathe file or a checkpoint")->required();
+  command
+      ->add_option("--runs", arguments->runs,
+                   "Timed runs (default: 1,000 or more; 50 when one takes over 20 ms)")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{100'000'000}));
+  command->add_option("--batch", arguments->batch, "Images per run")
+      ->check(CLI::Range(1, 65'536))
+      ->capture_default_str();
+  command->add_option(
+      "--level", arguments->level,
+      "Highest instruction set to use: reference, portable, avx2, avx512 (default: the best there is)");
+  command->add_flag("--layers", arguments->layers, "Show the time of each layer and the kernel it runs on");
+  command->add_flag("--json", arguments->json, "Print one line of JSON");
+  experiments::add_common_options(*command, arguments->common);
+  command->callback([&run, arguments] { run = [arguments] { return bench_file(*arguments); }; });
+}
+
+}  // namespace lathe::commands

@@ -1,0 +1,189 @@
+#include "cell.h"
+
+#include "machine.h"
+#include "progress.h"
+#include "recipe.h"
+
+#include <lathe/base/error.h>
+#include <lathe/base/io.h>
+#include <lathe/compress/quantize.h>
+#include <lathe/compress/trace.h>
+#include <lathe/datasets/loader.h>
+#include <lathe/graph/model_file.h>
+#include <lathe/layers/models.h>
+#include <lathe/optim/callbacks.h>
+#include <lathe/optim/trainer.h>
+
+#include <algorithm>
+
+namespace lathe::experiments {
+namespace {
+
+/// Images that calibrate post-training quantization, from the training set.
+constexpr std::int64_t kCalibrationImages = 1024;
+/// Held out of the training set for the validation columns of the history.
+constexpr double kValidationShare = 1.0 / 12;
+
+Cell config_json(const CellConfig& config) {
+  return {{"base", config.base},
+          {"kind", config.kind},
+          {"seed", config.seed},
+          {"dataset", config.dataset},
+          {"epochs", config.epochs},
+          {"batch", config.batch},
+          {"train_limit", config.train_limit}};
+}
+
+Cell parse_cell(const std::filesystem::path& path) {
+  const auto bytes = read_file(path);
+  const Cell cell = Cell::parse(reinterpret_cast<const char*>(bytes.data()),
+                                reinterpret_cast<const char*>(bytes.data()) + bytes.size(), nullptr, false);
+  check(
+      cell.is_object() && cell.contains("config") && cell.contains("results") && cell["results"].is_object(),
+      "{} is not a result of lathe: delete it to make it again", path.string());
+  return cell;
+}
+
+std::int64_t count_zeros(const Tensor& tensor) { return std::ranges::count(tensor.span<float>(), 0.0f); }
+
+/// The kernel that pruning may thin out: of convolutions (not depthwise ones) and linear layers. Empty for
+/// other modules.
+Tensor prunable_weight(const layers::Module& module) {
+  if (const auto* conv = dynamic_cast<const layers::Conv2d*>(&module)) return conv->weight.value();
+  if (const auto* linear = dynamic_cast<const layers::Linear*>(&module)) return linear->weight.value();
+  return {};
+}
+
+/// Parameters, zeros, FLOPs.
+void describe_model(layers::Module& model, const graph::Graph& graph, Cell& results) {
+  std::int64_t zeros = 0, prunable = 0, prunable_zeros = 0;
+  for (const auto& [name, parameter] : model.parameters()) zeros += count_zeros(parameter.value());
+  for (const auto& [path, module] : model.modules())
+    if (const Tensor weight = prunable_weight(*module)) {
+      prunable += weight.size();
+      prunable_zeros += count_zeros(weight);
+    }
+  const auto all = layers::count_parameters(model).all;
+  results["params"] = all;
+  results["flops"] = graph::count_flops(graph);
+  results["sparsity"] = static_cast<double>(zeros) / static_cast<double>(all);
+  results["prunable_sparsity"] =
+      static_cast<double>(prunable_zeros) / static_cast<double>(std::max<std::int64_t>(prunable, 1));
+}
+
+/// Writes a variant's file, reads it back, and measures what was read.
+void measure_variant(const std::string& variant, const graph::Graph& graph, const CellConfig& config,
+                     const datasets::Named& data, const ResultFolder& folder, const CellOptions& options,
+                     Cell& results) {
+  const auto path = folder.model(config.id(), variant);
+  graph::save(graph, path);
+  const graph::Graph deployed = graph::load(path);
+  const auto bytes = read_file(path);
+  results[variant + "_bytes"] = bytes.size();
+  results[variant + "_gz_bytes"] = gzip_bytes(bytes);
+
+  ProgressLine line(options.quiet ? nullptr : stderr, fmt::format("{} {}: test set", options.title, variant));
+  const auto predictions =
+      predict(deployed, *data.test, [&](std::int64_t done, std::int64_t total) { line.update(done, total); });
+  results[variant + "_acc"] = accuracy(predictions, *data.test);
+
+  runtime::Plan plan(deployed);
+  fill_input(plan, *data.test, 0);
+  const Latency latency = measure_latency(plan);
+  results[variant + "_median_ms"] = latency.median_ms;
+  results[variant + "_mean_ms"] = latency.mean_ms;
+  results[variant + "_p90_ms"] = latency.p90_ms;
+  results[variant + "_p99_ms"] = latency.p99_ms;
+  results[variant + "_min_ms"] = latency.min_ms;
+  results[variant + "_max_ms"] = latency.max_ms;
+  results[variant + "_runs"] = latency.runs;
+  results[variant + "_arena_bytes"] = plan.arena_bytes();
+}
+
+}  // namespace
+
+std::string CellConfig::id() const { return fmt::format("{}_{}_s{}", base, kind, seed); }
+
+const std::vector<std::string>& known_kinds() {
+  static const std::vector<std::string> kKinds = {"baseline"};
+  return kKinds;
+}
+
+Cell find_cell(const CellConfig& config, const ResultFolder& folder) {
+  const auto path = folder.cell(config.id());
+  if (!std::filesystem::exists(path)) return nullptr;
+  Cell cell = parse_cell(path);
+  check(cell["config"] == config_json(config),
+        "{} was made with other settings ({}, now {}): choose another --out or delete it", path.string(),
+        cell["config"].dump(), config_json(config).dump());
+  return cell;
+}
+
+std::vector<Cell> read_cells(const ResultFolder& folder) {
+  std::vector<std::filesystem::path> paths;
+  if (std::filesystem::is_directory(folder.root / "cells"))
+    for (const auto& entry : std::filesystem::directory_iterator(folder.root / "cells"))
+      if (entry.path().extension() == ".json") paths.push_back(entry.path());
+  std::ranges::sort(paths);
+  std::vector<Cell> cells;
+  for (const auto& path : paths) cells.push_back(parse_cell(path));
+  return cells;
+}
+
+Cell run_cell(const CellConfig& config, const datasets::Named& data, const ResultFolder& folder,
+              const CellOptions& options) {
+  const std::string id = config.id();
+  const auto& info = layers::find_model(config.base);
+  const auto model = info.make();
+  model->reset(Rng(config.seed));
+
+  const auto images = config.train_limit > 0 ? datasets::take(data.train, config.train_limit) : data.train;
+  const auto [rest, held_out] = datasets::split(images, kValidationShare, config.seed);
+  const datasets::DataLoader train(rest, {.batch = config.batch, .shuffle = true, .seed = config.seed});
+  const datasets::DataLoader validation(held_out, {.batch = 256});
+
+  const Recipe recipe = recipe_for(config.base);
+  const auto optimizer = make_optimizer(*model, recipe);
+  optim::Trainer trainer(*model, *optimizer,
+                         {.epochs = config.epochs,
+                          .schedule = make_schedule(recipe, config.epochs * train.batches()),
+                          .label_smoothing = recipe.label_smoothing,
+                          .checkpoint = folder.checkpoint(id),
+                          .model_name = config.base,
+                          .interrupt = options.interrupt});
+  if (!options.quiet) trainer.add(std::make_unique<optim::ProgressBar>(stderr, options.title));
+  trainer.add(std::make_unique<optim::HistoryCsv>(folder.history(id)));
+  const auto trained = trainer.fit(train, &validation);
+  if (trained.interrupted) return nullptr;
+
+  const graph::Graph float_graph = compress::export_float(*model, info.input);
+  const auto calibration = datasets::DataLoader(datasets::take(rest, kCalibrationImages), {.batch = 128});
+  std::vector<Tensor> batches;
+  for (auto epoch = calibration.epoch(0); auto batch = epoch.next();) batches.push_back(batch->images);
+  const graph::Graph int8_graph =
+      compress::quantize_int8(float_graph, compress::calibrate(float_graph, batches));
+
+  Cell results = {{"exp_id", id},        {"base", config.base},     {"kind", config.kind},
+                  {"seed", config.seed}, {"epochs", config.epochs}, {"batch", config.batch}};
+  describe_model(*model, float_graph, results);
+  results["checkpoint_bytes"] = std::filesystem::file_size(folder.checkpoint(id));
+  measure_variant("float", float_graph, config, data, folder, options, results);
+  measure_variant("int8", int8_graph, config, data, folder, options, results);
+  results["test_acc"] = results["float_acc"];
+  results["acc_drop_int8"] = results["float_acc"].get<double>() - results["int8_acc"].get<double>();
+  const auto ratio = [&](const char* of) {
+    return results[of].get<double>() / results["int8_bytes"].get<double>();
+  };
+  results["size_ratio_int8"] = ratio("float_bytes");
+  results["checkpoint_ratio_int8"] = ratio("checkpoint_bytes");
+  results["train_seconds"] = trained.seconds;
+
+  Cell cell = {{"config", config_json(config)},
+               {"generated_data", data.generated},
+               {"environment", describe_machine()},
+               {"results", results}};
+  write_file(folder.cell(id), cell.dump(2) + "\n");
+  return cell;
+}
+
+}  // namespace lathe::experiments

@@ -1,0 +1,148 @@
+#include "measure.h"
+
+#include <lathe/base/error.h>
+#include <lathe/base/parallel.h>
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <exception>
+#include <mutex>
+#include <numeric>
+
+namespace lathe::experiments {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double milliseconds(Clock::duration duration) {
+  return std::chrono::duration<double, std::milli>(duration).count();
+}
+
+double run_once(runtime::Plan& plan) {
+  const auto begin = Clock::now();
+  plan.run();
+  return milliseconds(Clock::now() - begin);
+}
+
+/// `sorted` by the nearest-rank definition.
+double percentile(std::span<const double> sorted, double share) {
+  const auto rank = static_cast<std::size_t>(std::ceil(share * static_cast<double>(sorted.size())));
+  return sorted[std::max<std::size_t>(rank, 1) - 1];
+}
+
+std::int64_t samples_per_image(const runtime::Plan& plan) { return plan.input_shape().size() / plan.batch(); }
+
+/// Index of the largest of `count` values of output `slot`; the first of equal ones.
+std::int32_t classify(const runtime::Plan& plan, std::int64_t slot) {
+  const auto count = plan.output_shape().size() / plan.batch();
+  const auto scores =
+      plan.output<float>().subspan(static_cast<std::size_t>(slot * count), static_cast<std::size_t>(count));
+  return static_cast<std::int32_t>(std::ranges::max_element(scores) - scores.begin());
+}
+
+}  // namespace
+
+Latency measure_latency(runtime::Plan& plan, std::int64_t runs) {
+  // Warm-up: caches, branch predictors and clock; at least 20 ms of work.
+  double warm = 0, last = 0;
+  for (int i = 0; i < 10 || warm < 20; ++i) warm += last = run_once(plan);
+  if (runs == 0)
+    runs = last > 20 ? 50 : std::clamp<std::int64_t>(static_cast<std::int64_t>(200 / last), 1000, 5000);
+
+  std::vector<double> times(static_cast<std::size_t>(runs));
+  for (double& time : times) time = run_once(plan);
+  std::ranges::sort(times);
+  return {.median_ms = percentile(times, 0.5),
+          .mean_ms = std::accumulate(times.begin(), times.end(), 0.0) / static_cast<double>(runs),
+          .p90_ms = percentile(times, 0.9),
+          .p99_ms = percentile(times, 0.99),
+          .min_ms = times.front(),
+          .max_ms = times.back(),
+          .runs = runs};
+}
+
+void fill_input(runtime::Plan& plan, const datasets::Dataset& dataset, std::int64_t index,
+                std::int64_t slot) {
+  const auto size = static_cast<std::size_t>(samples_per_image(plan));
+  const auto first = static_cast<std::size_t>(slot) * size;
+  if (plan.input_dtype() == Dtype::f32)
+    return dataset.read(index, plan.input<float>().subspan(first, size), Rng(0));
+  std::vector<float> image(size);
+  dataset.read(index, image, Rng(0));
+  std::ranges::transform(image, plan.input<std::uint8_t>().subspan(first, size).begin(), [](float x) {
+    return static_cast<std::uint8_t>(std::lround(std::clamp(x, 0.0f, 1.0f) * 255));
+  });
+}
+
+std::vector<std::int32_t> predict(const graph::Graph& graph, const datasets::Dataset& dataset,
+                                  const Progress& progress) {
+  check(graph.inputs().size() == 1 && graph.outputs().size() == 1,
+        "evaluate: the model has {} inputs and {} outputs, expected one of each", graph.inputs().size(),
+        graph.outputs().size());
+  const Shape input = graph.value(graph.inputs()[0]).shape;
+  const Shape image = dataset.image_shape();
+  check(input.rank() == 4 && input.dims().subspan(1).size() == image.dims().size() &&
+            std::ranges::equal(input.dims().subspan(1), image.dims()),
+        "evaluate: the model takes images of {}, the data set has {}", to_string(input), to_string(image));
+  const Shape output = graph.value(graph.outputs()[0]).shape;
+  check(output.rank() == 2 && output[1] >= static_cast<std::int64_t>(dataset.classes().size()),
+        "evaluate: the model's output {} has fewer classes than the data set's {}", to_string(output),
+        dataset.classes().size());
+
+  constexpr std::int64_t kBatch = 32;
+  std::vector<runtime::Plan> plans;
+  for (int i = 0; i < num_threads(); ++i) plans.emplace_back(graph, runtime::PlanOptions{.batch = kBatch});
+  const std::int64_t size = dataset.size(), threads = static_cast<std::int64_t>(plans.size());
+  std::vector<std::int32_t> predictions(static_cast<std::size_t>(size));
+  std::atomic<std::int64_t> done{0};
+  std::mutex mutex;
+  std::exception_ptr error;
+
+  parallel_for(threads, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t part = begin; part < end; ++part) try {
+        runtime::Plan& plan = plans[static_cast<std::size_t>(part)];
+        for (std::int64_t first = part * kBatch; first < size; first += threads * kBatch) {
+          const std::int64_t count = std::min(kBatch, size - first);
+          for (std::int64_t i = 0; i < count; ++i) fill_input(plan, dataset, first + i, i);
+          plan.run();
+          for (std::int64_t i = 0; i < count; ++i)
+            predictions[static_cast<std::size_t>(first + i)] = classify(plan, i);
+          const std::int64_t so_far = done += count;
+          if (progress && part == 0) progress(so_far, size);
+        }
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        error = std::current_exception();
+      }
+  });
+  if (error) std::rethrow_exception(error);
+  return predictions;
+}
+
+double accuracy(std::span<const std::int32_t> predictions, const datasets::Dataset& dataset) {
+  std::int64_t right = 0;
+  for (std::size_t i = 0; i < predictions.size(); ++i)
+    right += predictions[i] == dataset.label(static_cast<std::int64_t>(i));
+  return static_cast<double>(right) / static_cast<double>(predictions.size());
+}
+
+std::int64_t gzip_bytes(std::span<const std::byte> bytes) {
+  z_stream stream{};
+  constexpr int kGzip = 15 + 16;
+  check(deflateInit2(&stream, 9, Z_DEFLATED, kGzip, 9, Z_DEFAULT_STRATEGY) == Z_OK, "gzip: cannot start");
+  std::vector<Bytef> out(deflateBound(&stream, bytes.size()));
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(bytes.data()));
+  stream.avail_in = static_cast<uInt>(bytes.size());
+  stream.next_out = out.data();
+  stream.avail_out = static_cast<uInt>(out.size());
+  const int status = deflate(&stream, Z_FINISH);
+  deflateEnd(&stream);
+  check(status == Z_STREAM_END, "gzip: failed with status {}", status);
+  return static_cast<std::int64_t>(stream.total_out);
+}
+
+}  // namespace lathe::experiments

@@ -1,0 +1,23 @@
+#include "recipe.h"
+
+#include <lathe/layers/models.h>
+
+namespace lathe::experiments {
+
+Recipe recipe_for(std::string_view model) {
+  layers::find_model(model);
+  // Small networks underfit: a high peak without smoothing is best for them.
+  if (model == "dscnn") return {.peak_learning_rate = 1e-2f};
+  return {.peak_learning_rate = 3e-3f};
+}
+
+std::unique_ptr<optim::Optimizer> make_optimizer(const layers::Module& module, const Recipe& recipe) {
+  return std::make_unique<optim::Adam>(module.parameters(),
+                                       optim::Adam::Options{.learning_rate = recipe.peak_learning_rate});
+}
+
+optim::Schedule make_schedule(const Recipe& recipe, std::int64_t steps) {
+  return optim::OneCycleSchedule{.peak = recipe.peak_learning_rate, .steps = steps};
+}
+
+}  // namespace lathe::experiments

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <lathe/layers/module.h>
+#include <lathe/optim/optimizer.h>
+#include <lathe/optim/schedule.h>
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+namespace lathe::experiments {
+
+/// How a bundled model is trained unless the user says otherwise; the figures in docs/results.md are made
+/// with it.
+struct Recipe {
+  float peak_learning_rate = 1e-3f;
+  float label_smoothing = 0;
+};
+
+/// Throws Error when there is no such model.
+Recipe recipe_for(std::string_view model);
+
+/// Adam over the module's parameters.
+std::unique_ptr<optim::Optimizer> make_optimizer(const layers::Module& module, const Recipe& recipe);
+
+/// One cycle over all steps: it reaches in ten epochs what a constant rate does not in thirty, and ends at a
+/// rate so small that the last weights are as good as the best ones: no test or validation image is needed to
+/// choose among epochs.
+optim::Schedule make_schedule(const Recipe& recipe, std::int64_t steps);
+
+}  // namespace lathe::experiments

@@ -1,0 +1,238 @@
+#!/usr/bin/env python3
+"""The programs as a user runs them, right and wrong. LATHE_BIN is the folder of the programs."""
+import csv
+import gzip
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import tempfile
+import time
+import unittest
+
+BIN = pathlib.Path(os.environ["LATHE_BIN"])
+# Small enough for a test, large enough that the accuracies mean something.
+GRID = ["--dataset", "synthetic-digits", "--bases", "tutorial", "--epochs", "2", "--quick", "--threads", "2"]
+
+
+def run(program, *arguments, **options):
+    environment = {**os.environ, **options.pop("env", {})}
+    return subprocess.run([BIN / program, *map(str, arguments)], capture_output=True, text=True, env=environment, timeout=300, **options)
+
+
+def write_idx(path, dims, data, magic=None, compress=True):
+    head = struct.pack(">I", 0x800 + len(dims) if magic is None else magic) + b"".join(struct.pack(">I", d) for d in dims)
+    path.write_bytes(gzip.compress(head + data) if compress else head + data)
+
+
+def write_tiny_mnist(folder, **changes):
+    """Four small IDX files; `changes` replaces the arguments of write_idx for a file."""
+    folder.mkdir(parents=True)
+    for part, count in (("train", 300), ("t10k", 100)):
+        files = {
+            f"{part}-images-idx3-ubyte": dict(dims=[count, 28, 28], data=bytes(i % 251 for i in range(count * 784))),
+            f"{part}-labels-idx1-ubyte": dict(dims=[count], data=bytes(i % 10 for i in range(count))),
+        }
+        for name, arguments in files.items():
+            write_idx(folder / f"{name}.gz", **{**arguments, **changes.get(name, {})})
+
+
+class Programs(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="lathe-programs-"))
+        cls.out = cls.folder / "out"
+        cls.report = run("lathe-mnist-report", *GRID, "--out", cls.out)
+        cls.int8 = cls.out / "models/tutorial_baseline_s0.int8.lathe"
+        cls.float = cls.out / "models/tutorial_baseline_s0.float.lathe"
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def assert_one_line(self, result, code, *parts):
+        self.assertEqual(result.returncode, code, result.stderr)
+        self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
+        for part in parts:
+            self.assertIn(part, result.stderr)
+
+    # Right
+
+    def test_every_program_has_help_and_version(self):
+        for program in ("lathe", "lathe-mnist-report"):
+            self.assertIn("--help", run(program, "--help").stdout)
+            self.assertRegex(run(program, "--version").stdout, r"^lathe \d+\.\d+\.\d+\n$")
+
+    def test_the_grid_writes_all_its_files(self):
+        self.assertEqual(self.report.returncode, 0, self.report.stderr)
+        self.assertIn("tutorial_baseline_s0", self.report.stdout)
+        self.assertIn("Generated data", self.report.stdout)
+        for name in ("cells/tutorial_baseline_s0.json", "history/tutorial_baseline_s0.csv", "results.csv", "results.json", "report.md",
+                     "checkpoints/tutorial_baseline_s0.safetensors"):
+            self.assertTrue((self.out / name).is_file(), name)
+        self.assertIn("generated", (self.out / "report.md").read_text())
+        with open(self.out / "results.csv") as file:
+            row, = csv.DictReader(file)
+        self.assertEqual(list(row)[:8], ["exp_id", "base", "kind", "seed", "epochs", "batch", "test_acc", "params"])
+        self.assertEqual(list(row)[-4:], ["acc_drop_int8", "size_ratio_int8", "checkpoint_ratio_int8", "train_seconds"])
+        self.assertEqual(row["params"], "20410")
+        self.assertEqual(row["fp16_bytes"], "")
+        self.assertEqual(int(row["int8_bytes"]), self.int8.stat().st_size)
+        self.assertGreater(float(row["float_acc"]), 0.5)
+        self.assertLess(abs(float(row["acc_drop_int8"])), 0.02)
+        self.assertGreaterEqual(int(row["int8_runs"]), 1000)
+        self.assertLessEqual(float(row["int8_min_ms"]), float(row["int8_median_ms"]))
+
+    def test_a_finished_cell_is_not_run_again(self):
+        again = run("lathe-mnist-report", *GRID, "--out", self.out)
+        self.assertEqual(again.returncode, 0, again.stderr)
+        self.assertIn("is there already", again.stderr)
+
+    def test_eval_gives_the_accuracy_of_the_report(self):
+        with open(self.out / "results.csv") as file:
+            row, = csv.DictReader(file)
+        result = json.loads(run("lathe", "eval", self.int8, "--dataset", "synthetic-digits", "--json").stdout)
+        self.assertAlmostEqual(result["accuracy"], float(row["int8_acc"]), places=5)
+        self.assertTrue(result["generated"])
+
+    def test_bench_measures_layers(self):
+        result = json.loads(run("lathe", "bench", self.int8, "--runs", "200", "--layers", "--json").stdout)
+        self.assertEqual(result["runs"], 200)
+        self.assertTrue(all(layer["kernel"] for layer in result["layers"]))
+        self.assertIn("kernel", run("lathe", "bench", self.float, "--runs", "50", "--layers", "--level", "reference").stdout)
+
+    def test_info_shows_models_and_files(self):
+        self.assertIn("34,826 all, 34,826 trainable", run("lathe", "info", "conv").stdout)
+        self.assertIn("1,506 all, 1,346 trainable", run("lathe", "info", "--model", "dscnn").stdout)
+        self.assertIn("conv2d", run("lathe", "info", self.int8).stdout)
+
+    def test_a_checkpoint_converts_to_the_same_files(self):
+        checkpoint = self.out / "checkpoints/tutorial_baseline_s0.safetensors"
+        target = self.folder / "again.lathe"
+        self.assertEqual(run("lathe", "convert", checkpoint, "--to", "f32", "-o", target).returncode, 0)
+        self.assertEqual(target.read_bytes(), self.float.read_bytes())
+        result = run("lathe", "convert", self.float, "--to", "int8", "--calibrate", "synthetic-digits", "--input", "u8", "-o", target)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        accuracy = json.loads(run("lathe", "eval", target, "--dataset", "synthetic-digits", "--json").stdout)["accuracy"]
+        self.assertGreater(accuracy, 0.5)
+
+    def test_data_list_names_what_there_is(self):
+        root = self.folder / "listed"
+        write_tiny_mnist(root / "my-digits")
+        result = run("lathe", "data", "list", "--data", root)
+        self.assertIn("my-digits", result.stdout)
+        self.assertIn("synthetic-digits", result.stdout)
+
+    def test_any_folder_with_the_four_files_is_a_data_set(self):
+        root = self.folder / "other"
+        write_tiny_mnist(root / "fashion-like")
+        result = run("lathe-mnist-report", "--data", root, "--dataset", "fashion-like", "--bases", "dscnn", "--epochs", "1",
+                     "--out", self.folder / "other-out")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertNotIn("Generated", result.stdout)
+
+    def test_ctrl_c_writes_a_checkpoint_and_the_run_goes_on_to_the_same_bytes(self):
+        arguments = ["--dataset", "synthetic-digits", "--bases", "tutorial", "--epochs", "3", "--threads", "2"]
+        whole, cut = self.folder / "whole", self.folder / "cut"
+        self.assertEqual(run("lathe-mnist-report", *arguments, "--out", whole).returncode, 0)
+        process = subprocess.Popen([BIN / "lathe-mnist-report", *arguments, "--out", cut], stderr=subprocess.PIPE, text=True)
+        deadline = time.time() + 120
+        history = cut / "history/tutorial_baseline_s0.csv"
+        while not history.exists() and time.time() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        errors = process.communicate(timeout=120)[1]
+        self.assertEqual(process.returncode, 130, errors)
+        self.assertIn("goes on from here", errors)
+        self.assertTrue((cut / "checkpoints/tutorial_baseline_s0.safetensors").is_file())
+        self.assertFalse((cut / "cells/tutorial_baseline_s0.json").exists())
+        self.assertEqual(run("lathe-mnist-report", *arguments, "--out", cut).returncode, 0)
+        for variant in ("float", "int8"):
+            name = f"models/tutorial_baseline_s0.{variant}.lathe"
+            self.assertEqual((cut / name).read_bytes(), (whole / name).read_bytes())
+
+    # Wrong
+
+    def test_wrong_usage_names_what_would_be_right(self):
+        self.assert_one_line(run("lathe"), 2, "info", "eval", "bench", "convert", "data", "predict")
+        self.assert_one_line(run("lathe", "train"), 2, "no command 'train'", "commands: info")
+        self.assert_one_line(run("lathe", "--trian"), 2, "no option '--trian'", "commands: info")
+        self.assert_one_line(run("lathe", "eval", self.int8, "--datset", "mnist"), 2, "--datset", "--dataset")
+        self.assert_one_line(run("lathe-mnist-report", "--sede", "1"), 2, "--sede", "--seeds")
+        self.assert_one_line(run("lathe-mnist-report", "--kinds", "prune"), 2, "no kind 'prune'", "baseline")
+        self.assert_one_line(run("lathe-mnist-report", "--bases", "resnet"), 2, "no model 'resnet'", "dscnn")
+        self.assert_one_line(run("lathe-mnist-report", "--epochs", "0"), 2, "--epochs")
+        self.assert_one_line(run("lathe-mnist-report", "--threads", "many"), 2, "--threads")
+        self.assert_one_line(run("lathe", "convert", self.float, "--to", "int4", "-o", "x"), 2, "int8")
+        self.assert_one_line(run("lathe", "convert", self.float, "--to", "int8", "-o", "x"), 2, "--calibrate")
+
+    def test_missing_things_are_named(self):
+        self.assert_one_line(run("lathe-mnist-report", "--data", "/nowhere", "--out", self.folder / "x"), 1, "/nowhere/mnist", "data fetch mnist")
+        self.assert_one_line(run("lathe", "bench", "/nowhere/model.lathe"), 1, "/nowhere/model.lathe", "No such file")
+        self.assert_one_line(run("lathe", "info", "cnv"), 1, "no model 'cnv'", "tutorial, conv, dscnn")
+        self.assert_one_line(run("lathe", "data", "fetch", "imagenet"), 1, "imagenet", "mnist")
+
+    def test_broken_data_files_are_named(self):
+        images, labels = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+        cases = {
+            "magic": ({images: dict(magic=0x12345678)}, [images, "magic"]),
+            "labels": ({labels: dict(data=bytes([10] * 300))}, [labels, "10"]),
+            "counts": ({labels: dict(dims=[299], data=bytes(299))}, ["300", "299"]),
+            "short": ({images: dict(data=bytes(1000))}, [images]),
+            "huge": ({images: dict(dims=[0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF])}, [images]),
+        }
+        for name, (changes, parts) in cases.items():
+            with self.subTest(name):
+                root = self.folder / f"broken-{name}"
+                write_tiny_mnist(root / "mnist", **changes)
+                self.assert_one_line(run("lathe-mnist-report", "--data", root, "--out", self.folder / "x"), 1, *parts)
+        root = self.folder / "broken-gz"
+        write_tiny_mnist(root / "mnist")
+        file = root / "mnist" / f"{images}.gz"
+        file.write_bytes(file.read_bytes()[:-200])
+        self.assert_one_line(run("lathe-mnist-report", "--data", root, "--out", self.folder / "x"), 1, images)
+
+    def test_a_cut_or_changed_model_file_is_refused(self):
+        whole = self.float.read_bytes()
+        broken = self.folder / "broken.lathe"
+        for size in range(0, len(whole), 1024):
+            broken.write_bytes(whole[:size])
+            self.assert_one_line(run("lathe", "bench", broken, "--runs", "1"), 1, "broken.lathe")
+        for position in (0, 5, len(whole) // 2, len(whole) - 1):
+            changed = bytearray(whole)
+            changed[position] ^= 0x10
+            broken.write_bytes(changed)
+            self.assert_one_line(run("lathe", "info", broken), 1, "broken.lathe")
+
+    def test_settings_that_differ_from_a_finished_cell_are_an_error(self):
+        result = run("lathe-mnist-report", *GRID, "--batch", "64", "--out", self.out)
+        self.assert_one_line(result, 1, "other settings", "--out")
+
+    def test_results_that_cannot_be_written_are_an_error(self):
+        (self.folder / "file").write_text("in the way")
+        self.assert_one_line(run("lathe-mnist-report", *GRID, "--quiet", "--out", self.folder / "file"), 1, "file")
+        self.assert_one_line(run("lathe", "convert", self.float, "--to", "f32", "-o", self.folder / "file/x.lathe"), 1, "file/x.lathe")
+
+    def test_a_full_disk_loses_nothing(self):
+        mount = self.folder / "small"
+        mount.mkdir()
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", mount], capture_output=True)
+        if mounted.returncode != 0:
+            self.skipTest("a small file system cannot be mounted here")
+        try:
+            target = mount / "model.lathe"
+            self.assertEqual(run("lathe", "convert", self.int8, "--to", "f32", "-o", target).returncode, 0)
+            before = target.read_bytes()
+            self.assert_one_line(run("lathe", "convert", self.float, "--to", "f32", "-o", target), 1, "No space left")
+            self.assertEqual(target.read_bytes(), before)
+            self.assertEqual([file.name for file in mount.iterdir()], ["model.lathe"])
+        finally:
+            subprocess.run(["umount", mount], check=True)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
