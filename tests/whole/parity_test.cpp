@@ -1,0 +1,89 @@
+// From training to the deployed plan on a whole test set: real MNIST when LATHE_DATA has it, generated digits
+// otherwise.
+
+#include <doctest/doctest.h>
+
+#include <lathe/compress/quantize.h>
+#include <lathe/compress/trace.h>
+#include <lathe/core/autograd.h>
+#include <lathe/datasets/loader.h>
+#include <lathe/graph/model_file.h>
+#include <lathe/layers/models.h>
+#include <lathe/optim/trainer.h>
+#include <lathe/runtime/plan.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+using namespace lathe;
+
+namespace {
+
+datasets::Named open_digits() {
+  const auto root = datasets::data_root();
+  const bool real = std::filesystem::is_directory(root / "mnist");
+  if (!real) MESSAGE("there is no MNIST in ", root.string(), ": generated digits are used");
+  return datasets::open(real ? "mnist" : "synthetic-digits", root);
+}
+
+/// One epoch: enough for weights and statistics that are not special.
+std::unique_ptr<layers::Module> train(const layers::ModelInfo& info, const datasets::Named& data) {
+  auto model = info.make();
+  model->reset(Rng(1));
+  optim::Adam optimizer(model->parameters(), {});
+  optim::Trainer(*model, optimizer, {.epochs = 1})
+      .fit(datasets::DataLoader(data.train, {.batch = 128, .shuffle = true}));
+  model->eval();
+  return model;
+}
+
+/// The outputs for all images, batch by batch.
+std::vector<float> run_all(const graph::Graph& graph, const datasets::DataLoader& loader,
+                           runtime::Level level) {
+  runtime::Plan plan(graph, {.batch = loader.options().batch, .level = level});
+  std::vector<float> outputs;
+  for (auto epoch = loader.epoch(0); auto batch = epoch.next();) {
+    std::ranges::copy(batch->images.span<float>(), plan.input<float>().begin());
+    plan.run();
+    outputs.insert(outputs.end(), plan.output<float>().begin(), plan.output<float>().end());
+  }
+  return outputs;
+}
+
+}  // namespace
+
+TEST_CASE("deployed plans give what the module gives, at every level, for every test image") {
+  const datasets::Named data = open_digits();
+  const datasets::DataLoader loader(data.test, {.batch = 100});
+  for (const layers::ModelInfo& info : layers::models()) {
+    CAPTURE(std::string(info.name));
+    const auto model = train(info, data);
+    const graph::Graph graph = compress::export_float(*model, info.input);
+
+    std::vector<float> expected;
+    std::vector<Tensor> calibration;
+    const NoGrad no_grad;
+    for (auto epoch = loader.epoch(0); auto batch = epoch.next();) {
+      const Tensor logits = (*model)(batch->images);
+      expected.insert(expected.end(), logits.span<float>().begin(), logits.span<float>().end());
+      if (calibration.size() < 5) calibration.push_back(batch->images);
+    }
+    const graph::Graph int8 = compress::quantize_int8(graph, compress::calibrate(graph, calibration));
+    const std::vector<float> int8_reference = run_all(int8, loader, runtime::Level::reference);
+
+    for (int i = 0; i <= static_cast<int>(runtime::best_level()); ++i) {
+      const auto level = static_cast<runtime::Level>(i);
+      CAPTURE(std::string(to_string(level)));
+      const std::vector<float> logits = run_all(graph, loader, level);
+      REQUIRE(logits.size() == expected.size());
+      float largest = 0;
+      for (std::size_t k = 0; k < logits.size(); ++k)
+        largest = std::max(largest, std::abs(logits[k] - expected[k]));
+      CHECK(largest < 1e-4f);
+      CHECK(run_all(int8, loader, level) == int8_reference);
+    }
+  }
+}
