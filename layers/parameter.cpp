@@ -17,7 +17,8 @@ std::string_view to_string(Stage stage) {
   return "?";
 }
 
-Parameter::Parameter(Shape shape) : state_(std::make_shared<State>(Tensor::zeros(shape))) {
+Parameter::Parameter(Shape shape) : state_(std::make_shared<State>()) {
+  state_->master = Tensor::zeros(shape);
   state_->master.set_requires_grad(true);
 }
 
