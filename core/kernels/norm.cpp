@@ -17,9 +17,10 @@ constexpr std::int64_t kPart =
 
 /// Elements after which the channels begin anew in whole vectors: see simd::Norm.
 std::int64_t period_of(std::int64_t channels) {
-  if (channels >= 128) return channels;  // wide enough, the rest of a vector at each row's end costs little
+  constexpr std::int64_t kWide = 256;          // a longer inner loop costs nothing more to start
+  if (channels >= kWide / 2) return channels;  // the rest of a vector at each row's end costs little
   const std::int64_t whole = std::lcm<std::int64_t>(channels, 16);
-  return whole * std::max<std::int64_t>(1, 64 / whole);
+  return whole * ((kWide + whole - 1) / whole);
 }
 
 /// Arrays per channel, each repeated over a period.
