@@ -261,7 +261,7 @@ TEST_CASE("threads run tapes of their own at the same time") {
   CHECK(grads == Floats{0, 1600, 3200, 4800});
 }
 
-TEST_CASE("a training step in its steady state asks the system for nothing") {
+TEST_CASE("a tape in its steady state asks the system for nothing") {
   Tensor x = Tensor::full({1000}, 0.5f).set_requires_grad(true);
   const auto step = [&] {
     x.clear_grad();
