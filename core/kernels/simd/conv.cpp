@@ -230,8 +230,54 @@ void weights(const Windows& windows, const Columns& c, const float* dy, std::int
   }
 }
 
-void mask(Clamp clamp, std::int64_t rows, std::int64_t pixels, std::int64_t o, const float* y,
-          const float* dy, std::int64_t in_row, float* out, std::int64_t out_row, float* dbias) {
+/// What the clamp let through of `grad`, told by its output.
+LATHE_INLINE Vec passed(Clamp clamp, Vec output, Vec grad) {
+  if (clamp == Clamp::none) return grad;
+  grad = keep(greater(output, zero()), grad);
+  return clamp == Clamp::relu6 ? keep(greater(broadcast(6), output), grad) : grad;
+}
+
+/// Rows of `size` floats whose channels repeat after U vectors: whole vectors whatever the number of
+/// channels, U sums running.
+template <int U>
+void mask_periodic(Clamp clamp, std::int64_t rows, std::int64_t size, std::int64_t o, const float* y,
+                   const float* dy, std::int64_t in_row, float* out, std::int64_t out_row, float* dbias) {
+  Vec sums[U];
+  LATHE_UNROLL
+  for (int u = 0; u < U; ++u) sums[u] = zero();
+  const auto step = [&](std::int64_t at, int u, float* to, Lanes lanes) __attribute__((always_inline)) {
+    const Vec output = clamp != Clamp::none ? load(y + at, lanes) : zero();
+    const Vec grad = passed(clamp, output, load(dy + at, lanes));
+    if (to != nullptr) store(to, grad, lanes);
+    sums[u] = sums[u] + grad;
+  };
+  const Lanes all = first_lanes(kWidth);
+  for (std::int64_t i = 0; i < rows; ++i) {
+    const std::int64_t in = i * in_row;
+    float* const to = out != nullptr ? out + i * out_row : nullptr;
+    std::int64_t k = 0;
+    for (; k + U * kWidth <= size; k += U * kWidth) {
+      LATHE_UNROLL
+      for (int u = 0; u < U; ++u)
+        step(in + k + u * kWidth, u, to != nullptr ? to + k + u * kWidth : nullptr, all);
+    }
+    LATHE_UNROLL
+    for (int u = 0; u < U; ++u) {
+      const std::int64_t rest = k + u * kWidth;
+      if (rest < size) step(in + rest, u, to != nullptr ? to + rest : nullptr, first_lanes(size - rest));
+    }
+  }
+  if (dbias == nullptr) return;
+  float lanes[U * kWidth];
+  LATHE_UNROLL
+  for (int u = 0; u < U; ++u) store(lanes + u * kWidth, sums[u]);
+  for (std::int64_t first = 0; first < U * kWidth; first += o)
+    for (std::int64_t c = 0; c < o; ++c) dbias[c] += lanes[first + c];
+}
+
+/// Any number of channels, a vector of them at a time.
+void mask_channels(Clamp clamp, std::int64_t rows, std::int64_t pixels, std::int64_t o, const float* y,
+                   const float* dy, std::int64_t in_row, float* out, std::int64_t out_row, float* dbias) {
   for (std::int64_t c = 0; c < o; c += kWidth) {
     const Lanes lanes = first_lanes(o - c);
     Vec sum = zero();
@@ -239,18 +285,24 @@ void mask(Clamp clamp, std::int64_t rows, std::int64_t pixels, std::int64_t o, c
       const std::int64_t in = i * in_row + c;
       float* to = out != nullptr ? out + i * out_row + c : nullptr;
       for (std::int64_t j = 0; j < pixels; ++j) {
-        Vec grad = load(dy + in + j * o, lanes);
-        if (clamp != Clamp::none) {
-          const Vec output = load(y + in + j * o, lanes);
-          grad = keep(greater(output, zero()), grad);
-          if (clamp == Clamp::relu6) grad = keep(greater(broadcast(6), output), grad);
-        }
+        const Vec output = clamp != Clamp::none ? load(y + in + j * o, lanes) : zero();
+        const Vec grad = passed(clamp, output, load(dy + in + j * o, lanes));
         if (to != nullptr) store(to + j * o, grad, lanes);
         sum = sum + grad;
       }
     }
     if (dbias != nullptr) store(dbias + c, load(dbias + c, lanes) + sum, lanes);
   }
+}
+
+void mask(Clamp clamp, std::int64_t rows, std::int64_t pixels, std::int64_t o, const float* y,
+          const float* dy, std::int64_t in_row, float* out, std::int64_t out_row, float* dbias) {
+  const std::int64_t size = pixels * o;
+  if (kWidth % o == 0) return mask_periodic<1>(clamp, rows, size, o, y, dy, in_row, out, out_row, dbias);
+  if (2 * kWidth % o == 0) return mask_periodic<2>(clamp, rows, size, o, y, dy, in_row, out, out_row, dbias);
+  if (3 * kWidth % o == 0) return mask_periodic<3>(clamp, rows, size, o, y, dy, in_row, out, out_row, dbias);
+  if (4 * kWidth % o == 0) return mask_periodic<4>(clamp, rows, size, o, y, dy, in_row, out, out_row, dbias);
+  mask_channels(clamp, rows, pixels, o, y, dy, in_row, out, out_row, dbias);
 }
 
 }  // namespace

@@ -49,7 +49,9 @@ LATHE_INLINE Vec max(Vec a, Vec b) { return {_mm512_max_ps(a.v, b.v)}; }
 LATHE_INLINE Vec min(Vec a, Vec b) { return {_mm512_min_ps(a.v, b.v)}; }
 LATHE_INLINE Lanes greater(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_GT_OQ)}; }
 LATHE_INLINE Lanes equal(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ)}; }
-LATHE_INLINE Lanes is_nan(Vec a) { return {_mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q)}; }
+/// Where either is NaN.
+LATHE_INLINE Lanes unordered(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_UNORD_Q)}; }
+LATHE_INLINE bool any(Lanes l) { return l.m != 0; }
 LATHE_INLINE Lanes operator&(Lanes a, Lanes b) { return {static_cast<__mmask16>(a.m & b.m)}; }
 LATHE_INLINE Lanes operator|(Lanes a, Lanes b) { return {static_cast<__mmask16>(a.m | b.m)}; }
 LATHE_INLINE Vec select(Lanes l, Vec yes, Vec no) { return {_mm512_mask_blend_ps(l.m, no.v, yes.v)}; }
@@ -99,7 +101,8 @@ LATHE_INLINE Vec max(Vec a, Vec b) { return {_mm256_max_ps(a.v, b.v)}; }
 LATHE_INLINE Vec min(Vec a, Vec b) { return {_mm256_min_ps(a.v, b.v)}; }
 LATHE_INLINE Lanes greater(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_GT_OQ)}; }
 LATHE_INLINE Lanes equal(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_EQ_OQ)}; }
-LATHE_INLINE Lanes is_nan(Vec a) { return {_mm256_cmp_ps(a.v, a.v, _CMP_UNORD_Q)}; }
+LATHE_INLINE Lanes unordered(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_UNORD_Q)}; }
+LATHE_INLINE bool any(Lanes l) { return _mm256_movemask_ps(l.m) != 0; }
 LATHE_INLINE Lanes operator&(Lanes a, Lanes b) { return {_mm256_and_ps(a.m, b.m)}; }
 LATHE_INLINE Lanes operator|(Lanes a, Lanes b) { return {_mm256_or_ps(a.m, b.m)}; }
 LATHE_INLINE Vec select(Lanes l, Vec yes, Vec no) { return {_mm256_blendv_ps(no.v, yes.v, l.m)}; }
@@ -178,7 +181,8 @@ LATHE_INLINE Vec operator*(Vec a, Vec b) { return {a.v * b.v}; }
 LATHE_INLINE Vec fma(Vec a, Vec b, Vec c) { return {a.v * b.v + c.v}; }
 LATHE_INLINE Lanes greater(Vec a, Vec b) { return {a.v > b.v}; }
 LATHE_INLINE Lanes equal(Vec a, Vec b) { return {a.v == b.v}; }
-LATHE_INLINE Lanes is_nan(Vec a) { return {a.v != a.v}; }
+LATHE_INLINE Lanes unordered(Vec a, Vec b) { return {(a.v != a.v) | (b.v != b.v)}; }
+LATHE_INLINE bool any(Lanes l) { return (l.m[0] | l.m[1] | l.m[2] | l.m[3]) != 0; }
 LATHE_INLINE Lanes operator&(Lanes a, Lanes b) { return {a.m & b.m}; }
 LATHE_INLINE Lanes operator|(Lanes a, Lanes b) { return {a.m | b.m}; }
 LATHE_INLINE Vec select(Lanes l, Vec yes, Vec no) {
