@@ -8,6 +8,7 @@
 #include <lathe/base/io.h>
 #include <lathe/compress/quantize.h>
 #include <lathe/compress/trace.h>
+#include <lathe/datasets/augment.h>
 #include <lathe/datasets/loader.h>
 #include <lathe/graph/model_file.h>
 #include <lathe/layers/models.h>
@@ -139,10 +140,12 @@ Cell run_cell(const CellConfig& config, const datasets::Named& data, const Resul
 
   const auto images = config.train_limit > 0 ? datasets::take(data.train, config.train_limit) : data.train;
   const auto [rest, held_out] = datasets::split(images, kValidationShare, config.seed);
-  const datasets::DataLoader train(rest, {.batch = config.batch, .shuffle = true, .seed = config.seed});
+  const Recipe recipe = recipe_for(config.base);
+  const auto shifted =
+      recipe.shift_pixels > 0 ? datasets::map(rest, datasets::random_shift(recipe.shift_pixels)) : rest;
+  const datasets::DataLoader train(shifted, {.batch = config.batch, .shuffle = true, .seed = config.seed});
   const datasets::DataLoader validation(held_out, {.batch = 256});
 
-  const Recipe recipe = recipe_for(config.base);
   const auto optimizer = make_optimizer(*model, recipe);
   optim::Trainer trainer(*model, *optimizer,
                          {.epochs = config.epochs,

@@ -15,6 +15,7 @@ namespace lathe::experiments {
 struct Recipe {
   float peak_learning_rate = 1e-3f;
   float label_smoothing = 0;
+  int shift_pixels = 0;  ///< training images are moved at random by at most so much
 };
 
 /// Throws Error when there is no such model.
