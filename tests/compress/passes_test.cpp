@@ -2,7 +2,9 @@
 #include "support/errors.h"
 
 #include <lathe/compress/passes.h>
+#include <lathe/compress/quantize.h>
 #include <lathe/core/evaluate.h>
+#include <lathe/graph/model_file.h>
 
 #include <algorithm>
 #include <array>
@@ -260,6 +262,17 @@ TEST_CASE("passes keep dtypes and parameters of integer graphs") {
   y = graph.add_node(MaxPool2d{}, {y}, "pool", Dtype::i8, q);
   graph.set_outputs({graph.add_node(Dequantize{}, {y})});
   CHECK(to_string(compress::optimize(graph)) == to_string(graph));
+}
+
+TEST_CASE("a chain of 10,000 nodes is nothing special") {
+  Graph graph;
+  ValueId y = graph.add_input("x", {1, 4});
+  for (int i = 0; i < 10000; ++i) y = graph.add_node(Activate{Activation::silu}, {y});
+  graph.set_outputs({y});
+  const Graph read = decode(encode(compress::optimize(graph)), "chain");
+  CHECK(read.nodes().size() == 10000);
+  std::vector<compress::Range> ranges(read.values().size(), {-1, 1});
+  CHECK(compress::quantize_int8(read, ranges).nodes().size() == 10002);
 }
 
 TEST_CASE("a pass that breaks a graph is named") {

@@ -227,6 +227,33 @@ TEST_CASE("u8 images enter without a multiplication") {
   CHECK(parameters(integer, "pool") == Quantization{{1.f / 255}, -128});
 }
 
+TEST_CASE("a plan gives the same bits for u8 images as for the same images in f32") {
+  Graph graph;
+  const ValueId x = graph.add_input("image", {1, 16, 16, 1});
+  std::vector<float> weight(2 * 9), matrix(3 * 2);
+  Rng(3).fill_uniform(weight, -1, 1);
+  Rng(4).fill_uniform(matrix, -1, 1);
+  const ValueId y = graph.add_node(Conv2d{.padding = Padding::same(), .activation = Activation::relu},
+                                   {x, constant(graph, "conv.weight", {2, 3, 3, 1}, weight)}, "conv");
+  const ValueId mean = graph.add_node(GlobalAvgPool{}, {y}, "mean");
+  graph.set_outputs(
+      {graph.add_node(Linear{}, {mean, constant(graph, "head.weight", {3, 2}, matrix)}, "head")});
+
+  std::vector<std::uint8_t> pixels(256);
+  for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::uint8_t>(i);
+  Tensor images = Tensor::empty({1, 16, 16, 1});
+  std::ranges::transform(pixels, images.mutable_span<float>().begin(),
+                         [](std::uint8_t pixel) { return static_cast<float>(pixel) / 255; });
+  const std::vector<Range> ranges = calibrate(graph, std::span(&images, 1));
+  runtime::Plan real(quantize_int8(graph, ranges)), bytes(quantize_int8(graph, ranges, kPixels));
+  std::ranges::copy(images.span<float>(), real.input<float>().begin());
+  std::ranges::copy(pixels, bytes.input<std::uint8_t>().begin());
+  real.run();
+  bytes.run();
+  CHECK(std::ranges::equal(real.output<float>(), bytes.output<float>()));
+  CHECK(real.output<float>()[0] != real.output<float>()[1]);
+}
+
 TEST_CASE("images that are no pixels / 255 are refused as u8") {
   const Graph graph = linear_graph({1, 1, 1, 1, 1, 1}, {});
   CHECK_ERROR(quantize_int8(graph, ranges_of(graph, {-1, 1}), kPixels),

@@ -125,7 +125,7 @@ class Graph {
 /// - add: i8, own output parameters, 2 * the larger input scale < 2^20 * output scale; activation none, relu
 /// or relu6.
 /// - softmax, sigmoid: i8, output scale 1/256 zero point -128. log_softmax: scale 1/16 zero point 127.
-/// - activate (others): i8 with own output parameters.
+/// - activate (others): i8 with own output parameters; with activation none it only rescales.
 void verify(const Graph& graph);
 
 /// "node 3 conv1 (conv2d)": how errors speak of a node of this graph.
