@@ -133,6 +133,10 @@ std::vector<OpCase> conv_cases() {
                 {.padding = same, .groups = 17, .activation = Activation::relu6}),
       conv_case("depthwise_40_2x3_stride_2_by_1", {{2, 6, 5, 40}, {40, 2, 3, 1}},
                 {.stride_h = 2, .stride_w = 1, .padding = same, .groups = 40}),
+      conv_case("depthwise_3x11_stride_2", {{2, 6, 13, 5}, {5, 3, 11, 1}},
+                {.stride_h = 2, .stride_w = 2, .padding = same, .groups = 5}),
+      conv_case("depthwise_4x4_stride_3_symmetric", {{2, 7, 8, 6}, {6, 4, 4, 1}},
+                {.stride_h = 3, .stride_w = 3, .padding = Padding::symmetric(2), .groups = 6}),
       conv_case("depthwise_1x1_image_same", {{2, 1, 1, 5}, {5, 3, 3, 1}}, {.padding = same, .groups = 5}),
       conv_case("depthwise_multiplier_2", {{2, 5, 5, 3}, {6, 3, 3, 1}}, {.padding = same, .groups = 3}),
 

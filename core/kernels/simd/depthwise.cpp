@@ -157,18 +157,30 @@ class Taps {
   std::int64_t kernel_, stride_, size_, out_, phase_;
 };
 
-/// One input pixel, through V x H taps (H < 0: any number).
-template <int V, int H>
-LATHE_INLINE void gather(const ConvShape& s, const float* grads, const float* weight, std::int64_t vertical,
-                         std::int64_t horizontal, float* dx) {
-  const std::int64_t rows = H < 0 ? vertical : V, columns = H < 0 ? horizontal : H;
+/// One input pixel, through `rows` x `columns` taps; `grads` and `weight` are those of the first.
+LATHE_INLINE void gather_any(const ConvShape& s, const float* grads, const float* weight, std::int64_t rows,
+                             std::int64_t columns, float* dx) {
+  for (std::int64_t c = 0; c < s.c; c += kWidth) {
+    const Lanes lanes = first_lanes(s.c - c);
+    Vec sum = zero();
+    for (std::int64_t a = 0; a < rows; ++a)
+      for (std::int64_t b = 0; b < columns; ++b)
+        sum = fma(load(grads - (a * s.out_w + b) * s.c + c, lanes),
+                  load(weight + (a * s.stride_h * s.kw + b * s.stride_w) * s.c + c, lanes), sum);
+    store(dx + c, sum, lanes);
+  }
+}
+
+/// The same with the numbers known.
+template <int kRows, int kColumns>
+LATHE_INLINE void gather(const ConvShape& s, const float* grads, const float* weight, float* dx) {
   for (std::int64_t c = 0; c < s.c; c += kWidth) {
     const Lanes lanes = first_lanes(s.c - c);
     Vec sum = zero();
     LATHE_UNROLL
-    for (std::int64_t a = 0; a < rows; ++a) {
+    for (int a = 0; a < kRows; ++a) {
       LATHE_UNROLL
-      for (std::int64_t b = 0; b < columns; ++b)
+      for (int b = 0; b < kColumns; ++b)
         sum = fma(load(grads - (a * s.out_w + b) * s.c + c, lanes),
                   load(weight + (a * s.stride_h * s.kw + b * s.stride_w) * s.c + c, lanes), sum);
     }
@@ -184,22 +196,16 @@ void data(const ConvShape& s, const float* dy, const float* weight, float* dx) {
     for (std::int64_t column = 0; column < s.w; ++column, dx += s.c, horizontal.next()) {
       const float* grads = dy + (vertical.out * s.out_w + horizontal.out) * s.c;
       const float* w = weight + (vertical.first * s.kw + horizontal.first) * s.c;
-      switch (vertical.count * 4 + horizontal.count) {  // what a 3x3 window with stride 2 needs
-        case 5:
-          gather<1, 1>(s, grads, w, 1, 1, dx);
-          break;
-        case 6:
-          gather<1, 2>(s, grads, w, 1, 2, dx);
-          break;
-        case 9:
-          gather<2, 1>(s, grads, w, 2, 1, dx);
-          break;
-        case 10:
-          gather<2, 2>(s, grads, w, 2, 2, dx);
-          break;
-        default:
-          gather<-1, -1>(s, grads, w, vertical.count, horizontal.count, dx);
-      }
+      if (vertical.count == 1 && horizontal.count == 1)  // the four cases of a 3x3 window with stride 2
+        gather<1, 1>(s, grads, w, dx);
+      else if (vertical.count == 1 && horizontal.count == 2)
+        gather<1, 2>(s, grads, w, dx);
+      else if (vertical.count == 2 && horizontal.count == 1)
+        gather<2, 1>(s, grads, w, dx);
+      else if (vertical.count == 2 && horizontal.count == 2)
+        gather<2, 2>(s, grads, w, dx);
+      else
+        gather_any(s, grads, w, vertical.count, horizontal.count, dx);
     }
   }
 }
