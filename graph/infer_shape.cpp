@@ -251,6 +251,21 @@ Shape infer(const Sum& op, Inputs inputs) {
   return {};
 }
 
+Shape infer(const ApplyMask& op, Inputs inputs) {
+  check_count(op.kName, inputs, 2, 2);
+  check_same_shape(op.kName, inputs);
+  return inputs[0];
+}
+
+Shape infer(const ClusterLookup& op, Inputs inputs) {
+  check_count(op.kName, inputs, 2, 2);
+  const Shape &x = inputs[0], &centroids = inputs[1];
+  check(centroids.rank() == 1 || (centroids.rank() == 2 && x.rank() >= 1 && centroids[0] == x[0]),
+        "{}: centroids must be [K], or [C,K] for an input [C,...]; given {} for {}", op.kName,
+        to_string(centroids), to_string(x));
+  return x;
+}
+
 }  // namespace
 
 Window slide(std::string_view op, std::int64_t in, std::int64_t kernel, std::int64_t stride,

@@ -33,6 +33,8 @@ Tensor run(const graph::KlDivergence& op, Inputs in) { return kl_divergence(in[0
 Tensor run(const graph::MeanSquaredError&, Inputs in) { return mean_squared_error(in[0], in[1]); }
 Tensor run(const graph::Scale& op, Inputs in) { return scale(in[0], op.factor); }
 Tensor run(const graph::Sum&, Inputs in) { return sum(in[0]); }
+Tensor run(const graph::ApplyMask&, Inputs in) { return apply_mask(in[0], in[1]); }
+Tensor run(const graph::ClusterLookup& op, Inputs in) { return cluster_lookup(in[0], in[1], op); }
 
 Tensor run(const graph::Quantize& op, Inputs) {
   fail("{}: has no training kernel, integers belong to the runtime", op.kName);

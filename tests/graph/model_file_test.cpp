@@ -223,7 +223,9 @@ TEST_CASE("numbers that name nothing are refused") {
   CHECK_ERROR(refused(with_bytes({}, {1, 0, 1, 1, 0x32})), "for constants only");
   CHECK_ERROR(refused(with_bytes(with_input(), {1, 0, 0, 0x32, 0})), "a scalar has no channels");
   CHECK_ERROR(refused(with_bytes(with_input(), {1, 0, 1, 1, 0, 9})), "encoding 9 is not known");
-  CHECK_ERROR(refused(with_bytes(with_input(), {0, 1, 0, 22})), "op: 22 is out of range, at most 21");
+  constexpr auto kOps = static_cast<unsigned char>(std::variant_size_v<Op>);
+  CHECK_ERROR(refused(with_bytes(with_input(), {0, 1, 0, kOps})),
+              fmt::format("op: {} is out of range, at most {}", kOps, kOps - 1));
   CHECK_ERROR(refused(with_bytes(with_input(), {0, 1, 0, 6, 2})),
               "fields of an op: 2 is out of range, at most 1");
   CHECK_ERROR(refused(with_bytes(with_input(), {0, 1, 0, 6, 1, 5})), "activation: 5 is not known");

@@ -40,6 +40,9 @@ struct OpCase {
   double gradient_tolerance = 1e-3;
   /// Bit i: input i gets no gradient (labels, statistics, targets).
   unsigned constants = 0;
+  /// Bit i: the gradient of input i is by definition not the derivative (straight-through estimators): it is
+  /// compared with the plain one only.
+  unsigned not_derivatives = 0;
   double flops = 0;  ///< of the forward pass, for the benchmark; 0: report bytes
   /// A size of a real model: benchmark only, too slow for plain loops.
   bool large = false;
@@ -55,6 +58,7 @@ Tensor uniform(const Shape& shape, Rng& rng, float low = -1, float high = 1);
 Tensor spaced(const Shape& shape, Rng& rng, float gap);
 
 // The parts of the table, one function for each file op_cases_*.cpp.
+std::vector<OpCase> compression_cases();
 std::vector<OpCase> conv_cases();
 std::vector<OpCase> linear_cases();
 std::vector<OpCase> pool_cases();

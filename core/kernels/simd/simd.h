@@ -95,12 +95,23 @@ struct Dropout {
   void (*drop_backward)(const float* dy, const std::uint8_t* keep, float factor, float* dx, Index n);
 };
 
+/// Of weights that are being compressed.
+struct Compression {
+  /// y = mask is not 0 ? x : 0
+  void (*mask)(const float* x, const float* mask, float* y, Index n);
+  /// With r = how many of the `count` ascending thresholds are below x: y = values[r], index = indices[r],
+  /// both count + 1 long. NaN stays NaN and has indices[0].
+  void (*step)(const float* x, const float* thresholds, const float* values, const std::int32_t* indices,
+               Index count, float* y, std::int32_t* index, Index n);
+};
+
 struct Kernels {
   const char* level;  ///< "portable", "avx2", "avx512"
   const Elementwise& elementwise;
   const Norm& norm;
   const Rows& rows;
   const Dropout& dropout;
+  const Compression& compression;
   const Conv& conv;
   const Depthwise& depthwise;
   const Linear& linear;
@@ -123,6 +134,7 @@ void use_level(int level);
   extern const Norm kNorm;               \
   extern const Rows kRows;               \
   extern const Dropout kDropout;         \
+  extern const Compression kCompression; \
   extern const Conv kConv;               \
   extern const Depthwise kDepthwise;     \
   extern const Linear kLinear;           \

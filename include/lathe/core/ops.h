@@ -54,6 +54,10 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels, float label_smo
 Tensor kl_divergence(const Tensor& logits, const Tensor& target_logits, float temperature = 1);
 Tensor mean_squared_error(const Tensor& x, const Tensor& target);
 
+/// What weights pass through while they are compressed in training.
+Tensor apply_mask(const Tensor& x, const Tensor& mask);
+Tensor cluster_lookup(const Tensor& x, const Tensor& centroids, const graph::ClusterLookup& op = {});
+
 /// Runs one op of the vocabulary on its inputs in the order that graph/op.h lists: how a Graph is evaluated with the training
 /// kernels. Throws Error on quantize and dequantize (integers belong to the runtime) and on dropout (it needs an Rng).
 Tensor apply(const graph::Op& op, std::span<const Tensor> inputs);

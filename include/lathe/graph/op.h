@@ -214,10 +214,29 @@ struct Sum {
   bool operator==(const Sum&) const = default;
 };
 
+/// inputs: x, mask of one shape -> x where the mask is not 0, +0 elsewhere. The gradient passes to x unmasked
+/// (straight through): a weight that was pruned can come back. No gradient to mask.
+struct ApplyMask {
+  static constexpr std::string_view kName = "apply_mask";
+  bool operator==(const ApplyMask&) const = default;
+};
+
+/// inputs: x, centroids [K] -> the nearest centroid of each element, the lowest index of equally near ones;
+/// or x [C,...], centroids [C,K]: a codebook for each index of axis 0. NaN for an x that is NaN and where a
+/// centroid is not finite. The gradient passes to x unchanged (straight through), to a centroid goes the sum
+/// over its members, or with `average` their mean (0 without members). `zero_first`: the first centroid
+/// counts as 0 whatever it is, and gets no gradient.
+struct ClusterLookup {
+  static constexpr std::string_view kName = "cluster_lookup";
+  bool average = false;
+  bool zero_first = false;
+  bool operator==(const ClusterLookup&) const = default;
+};
+
 /// The position in this list is stored in files: add at the end only.
 using Op = std::variant<Conv2d, Linear, MaxPool2d, AvgPool2d, GlobalAvgPool, BatchNorm, Activate, Softmax,
                         LogSoftmax, Add, Multiply, Concat, Reshape, Pad, Quantize, Dequantize, Dropout,
-                        CrossEntropy, KlDivergence, MeanSquaredError, Scale, Sum>;
+                        CrossEntropy, KlDivergence, MeanSquaredError, Scale, Sum, ApplyMask, ClusterLookup>;
 
 /// "conv2d"
 std::string_view name(const Op& op);
@@ -251,6 +270,8 @@ void for_each_field(SomeOp& op, Visit&& visit) {
   if constexpr (requires { op.label_smoothing; }) visit("label_smoothing", op.label_smoothing);
   if constexpr (requires { op.temperature; }) visit("temperature", op.temperature);
   if constexpr (requires { op.factor; }) visit("factor", op.factor);
+  if constexpr (requires { op.average; }) visit("average", op.average);
+  if constexpr (requires { op.zero_first; }) visit("zero_first", op.zero_first);
 }
 
 }  // namespace lathe::graph
