@@ -12,24 +12,6 @@
 namespace lathe::compress {
 namespace {
 
-/// Switches a module and all below it to evaluation and back to what each was.
-class Evaluation {
- public:
-  explicit Evaluation(layers::Module& module) {
-    for (auto& [path, part] : module.modules()) before_.emplace_back(part, part->training());
-    module.eval();
-  }
-  ~Evaluation() {
-    // Parents come before their children, whose own mode then overrides the parent's.
-    for (auto& [part, training] : before_) part->train(training);
-  }
-  Evaluation(const Evaluation&) = delete;
-  Evaluation& operator=(const Evaluation&) = delete;
-
- private:
-  std::vector<std::pair<layers::Module*, bool>> before_;
-};
-
 /// Images that reach into every value a pixel can have.
 Tensor random_images(const Shape& shape) {
   Tensor images = Tensor::empty(shape);
@@ -66,7 +48,7 @@ void check_parity(const graph::Graph& graph, layers::Module& module, const Shape
 graph::Graph trace(layers::Module& module, const Shape& input) {
   check(input.rank() >= 2 && input[0] == 1, "trace: the input must be [1,...], given {}", to_string(input));
   const NoGrad no_grad;
-  const Evaluation evaluation(module);
+  const layers::EvalMode evaluation(module);
   const Tensor x = Tensor::zeros(input);
   TraceScope scope;
   scope.input(x, "input");
@@ -78,7 +60,7 @@ graph::Graph trace(layers::Module& module, const Shape& input) {
 graph::Graph export_float(layers::Module& module, const Shape& input) {
   graph::Graph graph = optimize(trace(module, input));
   const NoGrad no_grad;
-  const Evaluation evaluation(module);
+  const layers::EvalMode evaluation(module);
   check_parity(graph, module, input);
   return graph;
 }

@@ -132,8 +132,7 @@ std::string Linear::options() const {
 BatchNorm2d::BatchNorm2d(const Options& options) : options_(options) {
   check(options.channels > 0, "BatchNorm2d: channels {} must be positive", options.channels);
   check(options.epsilon > 0, "BatchNorm2d: epsilon {} must be positive", options.epsilon);
-  check(options.momentum >= 0 && options.momentum <= 1, "BatchNorm2d: momentum {} must be in 0..1",
-        options.momentum);
+  set_momentum(options.momentum);
   const Shape shape{options.channels};
   gamma = Parameter(shape), beta = Parameter(shape);
   moving_mean = Tensor::zeros(shape), moving_variance = Tensor::full(shape, 1);
@@ -142,6 +141,11 @@ BatchNorm2d::BatchNorm2d(const Options& options) : options_(options) {
   register_parameter("beta", beta);
   register_buffer("moving_mean", moving_mean);
   register_buffer("moving_variance", moving_variance);
+}
+
+void BatchNorm2d::set_momentum(float momentum) {
+  check(momentum >= 0 && momentum <= 1, "BatchNorm2d: momentum {} must be in 0..1", momentum);
+  options_.momentum = momentum;
 }
 
 Tensor BatchNorm2d::forward(const Tensor& x) {

@@ -84,6 +84,16 @@ void Module::train(bool on) {
   }
 }
 
+EvalMode::EvalMode(Module& module) {
+  for (const auto& [path, part] : module.modules()) modes_.emplace_back(part, part->training());
+  module.eval();
+}
+
+EvalMode::~EvalMode() {
+  // Parents come first, so that their children have the last word.
+  for (const auto& [module, training] : modes_) module->train(training);
+}
+
 void Module::set_input_transform(std::shared_ptr<Transform> transform) {
   input_transform_ = std::move(transform);
   if (input_transform_) input_transform_->train(training_);

@@ -17,33 +17,15 @@ std::string with_commas(std::int64_t number) {
   return text;
 }
 
-/// Puts a module and all below it back into the modes they were in.
-class RestoreModes {
- public:
-  explicit RestoreModes(Module& root) {
-    for (const auto& [path, module] : root.modules()) modes_.emplace_back(module, module->training());
-  }
-  ~RestoreModes() {
-    for (const auto& [module, training] : modes_)
-      module->train(training);  // parents first, so children end right
-  }
-  RestoreModes(const RestoreModes&) = delete;
-  RestoreModes& operator=(const RestoreModes&) = delete;
-
- private:
-  std::vector<std::pair<Module*, bool>> modes_;
-};
-
 }  // namespace
 
 std::string summary(Module& module, const Shape& input) {
   std::map<const Module*, std::string> outputs;
   {
-    const RestoreModes restore(module);
+    const EvalMode mode(module);
     const NoGrad no_grad;
     const detail::ForwardObserver observer(
         [&](const Module& seen, const Tensor& output) { outputs[&seen] = to_string(output.shape()); });
-    module.eval();
     module(Tensor::zeros(input));
   }
 

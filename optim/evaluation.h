@@ -5,8 +5,6 @@
 #include <atomic>
 #include <cstdint>
 #include <optional>
-#include <utility>
-#include <vector>
 
 namespace lathe::optim {
 
@@ -27,24 +25,6 @@ struct Sums {
     const auto n = static_cast<double>(samples);
     return {loss / n, static_cast<double>(correct) / n, samples};
   }
-};
-
-/// Puts a module into eval mode, and each part of it back into the mode it had at the end of the scope.
-class EvalMode {
- public:
-  explicit EvalMode(layers::Module& model) {
-    for (const auto& [path, module] : model.modules()) modes_.emplace_back(module, module->training());
-    model.eval();
-  }
-  ~EvalMode() {
-    for (const auto& [module, training] : modes_)
-      module->train(training);  // parents first: children have the last word
-  }
-  EvalMode(const EvalMode&) = delete;
-  EvalMode& operator=(const EvalMode&) = delete;
-
- private:
-  std::vector<std::pair<layers::Module*, bool>> modes_;
 };
 
 /// The default loss.

@@ -31,7 +31,7 @@ Loss cross_entropy_loss(float label_smoothing) {
 
 std::optional<Metrics> evaluate_unless(layers::Module& model, const datasets::DataLoader& loader,
                                        const Loss& loss, const std::atomic<bool>* interrupt) {
-  const EvalMode mode(model);
+  const layers::EvalMode mode(model);
   const NoGrad no_grad;
   Sums sums;
   auto batches = loader.epoch(0);

@@ -99,6 +99,10 @@ class BatchNorm2d : public Module {
   std::string type() const override { return "BatchNorm2d"; }
   std::string options() const override;
 
+  float momentum() const { return options_.momentum; }
+  /// In 0..1; for estimating the moving statistics anew.
+  void set_momentum(float momentum);
+
   Parameter gamma, beta;
   Tensor moving_mean, moving_variance;
 

@@ -137,6 +137,18 @@ class Module {
   std::vector<std::pair<std::string, Module*>> children_;
 };
 
+/// Puts a module and all below it into evaluation, and each part back into the mode it was in at the end of the scope.
+class EvalMode {
+ public:
+  explicit EvalMode(Module& module);
+  ~EvalMode();
+  EvalMode(const EvalMode&) = delete;
+  EvalMode& operator=(const EvalMode&) = delete;
+
+ private:
+  std::vector<std::pair<Module*, bool>> modes_;
+};
+
 /// The layer table of a model: one line a layer with path, type, options, output shape and parameters, then
 /// the totals. Runs the module once in eval mode on zeros of `input` ([N,H,W,C]).
 std::string summary(Module& module, const Shape& input);
