@@ -57,7 +57,8 @@ struct DataLoader::Epoch::State {
     const auto indices =
         std::span(order).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count));
     const Shape image = dataset->image_shape();
-    Batch batch{Tensor::empty({count, image[0], image[1], image[2]}), Tensor::empty({count}, Dtype::i32)};
+    Batch batch{Tensor::empty({count, image[0], image[1], image[2]}), Tensor::empty({count}, Dtype::i32),
+                std::vector<std::int64_t>(indices.begin(), indices.end())};
     try {
       dataset->read_batch(indices, batch.images.mutable_span<float>(), rng);
       std::transform(indices.begin(), indices.end(), batch.labels.mutable_span<std::int32_t>().begin(),

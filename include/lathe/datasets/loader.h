@@ -6,13 +6,15 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 namespace lathe::datasets {
 
 /// A part of an epoch.
 struct Batch {
-  Tensor images;  ///< [N,H,W,C] f32
-  Tensor labels;  ///< [N] i32
+  Tensor images;                           ///< [N,H,W,C] f32
+  Tensor labels;                           ///< [N] i32
+  std::vector<std::int64_t> indices = {};  ///< of the samples in the loader's data set
   std::int64_t size() const { return labels.size(); }
 };
 
