@@ -14,6 +14,7 @@ void BestCheckpoint::fit_begin(TrainState& state) {
 }
 
 void BestCheckpoint::epoch_end(TrainState& state) {
+  if (!state.eligible) return;
   const Metrics& now = state.validation;
   if (now.accuracy < best_accuracy_ || (now.accuracy == best_accuracy_ && !(now.loss < best_loss_))) return;
   layers::save_weights(state.model, model_name_, path_);

@@ -45,6 +45,7 @@ void EarlyStopping::fit_begin(TrainState& state) {
 }
 
 void EarlyStopping::epoch_end(TrainState& state) {
+  if (!state.eligible) return;
   plateau_.update(state);
   if (plateau_.waited < patience_) return;
   state.stop = true;

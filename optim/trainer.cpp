@@ -157,6 +157,7 @@ class Trainer::Run {
       progress_.sums = {};
       progress_.epoch_seconds = 0;
     }
+    state_.eligible = true;
     begin(&Callback::epoch_begin);
     if (!steps() || !evaluate()) return;
     end(&Callback::epoch_end);
@@ -188,6 +189,7 @@ class Trainer::Run {
 
   void step(const datasets::Batch& batch, Clock::time_point start) {
     optimizer_.set_learning_rate(learning_rate_at(schedule_, progress_.step));
+    state_.eligible = true;
     begin(&Callback::step_begin);
     optimizer_.clear_grads();
     const Tensor logits = model_(batch.images);

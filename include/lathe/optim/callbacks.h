@@ -50,7 +50,8 @@ class HistoryCsv : public Callback {
 
 /// Writes the weights (safetensors, with the model's name) at each epoch's end with a validation accuracy
 /// above all before (the lower loss wins a tie), and puts them back into the model at the end of fit if
-/// restore_best, unless it was interrupted. Throws Error when fit() has no validation set.
+/// restore_best, unless it was interrupted. Epochs that are not TrainState::eligible do not count. Throws Error
+/// when fit() has no validation set.
 class BestCheckpoint : public Callback {
  public:
   explicit BestCheckpoint(std::filesystem::path path, bool restore_best = true, std::string model_name = {})
@@ -83,7 +84,7 @@ struct Plateau {
 };
 
 /// Stops when the validation loss (without a validation set the training loss) has not fallen by more than
-/// min_delta for `patience` epochs.
+/// min_delta for `patience` epochs; those that are not TrainState::eligible do not count.
 class EarlyStopping : public Callback {
  public:
   /// Throws Error unless patience >= 1 and min_delta >= 0.
