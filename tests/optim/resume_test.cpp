@@ -248,6 +248,20 @@ TEST_CASE("a checkpoint of another run is refused with what differs") {
       "reduce_on_plateau counter here");
 }
 
+TEST_CASE("the weights alone can be read from a training checkpoint and from a weights file") {
+  const TemporaryFolder folder;
+  Program program(folder.path());
+  program.options.model_name = "tiny";
+  program.run(7);
+  for (const char* file : {"run.safetensors", "best.safetensors"}) {
+    const layers::Checkpoint checkpoint = load_model_weights(folder / file);
+    CHECK(checkpoint.metadata.at("model") == "tiny");
+    const auto model = tiny_model(99);
+    layers::load_weights(*model, checkpoint.tensors);
+    CHECK(same_bytes(layers::weights(*model), layers::weights(*program.model)) == (file[0] == 'r'));
+  }
+}
+
 TEST_CASE("a broken checkpoint is refused with its name and what is wrong") {
   const TemporaryFolder folder;
   Program(folder.path()).run(7);
