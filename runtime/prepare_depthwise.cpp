@@ -15,32 +15,29 @@ constexpr std::int64_t kMaxPeriod = 1024;
 PackedDepthwise depthwise_geometry(const ConvSite& conv) {
   const Window2d& w = conv.window;
   PackedDepthwise p{.batch = w.batch,
+                    .in_h = w.in_h,
+                    .in_row = w.in_w * w.in_c,
                     .out_h = w.out_h,
                     .out_row = w.out_w * w.out_c,
                     .kernel_h = w.kernel_h,
                     .kernel_w = w.kernel_w,
                     .stride_h = w.stride_h,
-                    .channels = w.in_c};
-  const std::int32_t columns = std::max((w.out_w - 1) * w.stride_w + w.kernel_w, w.pad_left + w.in_w);
-  p.staging = {
-      .needed = w.pad_top > 0 || columns > w.in_w || (w.out_h - 1) * w.stride_h + w.kernel_h > w.in_h,
-      .in_h = w.in_h,
-      .row = w.in_w * w.in_c,
-      .top = w.pad_top,
-      .left = w.pad_left * w.in_c,
-      .h = (w.out_h - 1) * w.stride_h + w.kernel_h,
-      .staged_row = columns * w.in_c};
-  p.image_step = std::int64_t{w.in_h} * p.staging.row;
+                    .stride_w = w.stride_w,
+                    .pad_top = w.pad_top,
+                    .pad_left = w.pad_left,
+                    .channels = w.in_c,
+                    .out_w = w.out_w};
+  const auto inside = [&](std::int32_t column) {
+    const std::int32_t left = column * w.stride_w - w.pad_left;
+    return left >= 0 && left + w.kernel_w <= w.in_w;
+  };
+  while (p.inner_begin < w.out_w && !inside(p.inner_begin)) ++p.inner_begin;
+  p.inner_end = p.inner_begin;
+  while (p.inner_end < w.out_w && inside(p.inner_end)) ++p.inner_end;
+  p.line = std::max((w.out_w - 1) * w.stride_w + w.kernel_w, w.pad_left + w.in_w) * w.in_c;
   const std::int64_t common = std::lcm<std::int64_t>(w.in_c, kLanes);
-  if (w.stride_w == 1 && (common <= kMaxPeriod || common == w.in_c)) {
-    p.segment = w.out_w * w.in_c;
-    p.period = static_cast<std::int32_t>(common);
-  } else {
-    p.segments = w.out_w;
-    p.segment = w.in_c;
-    p.segment_step = w.stride_w * w.in_c;
-    p.period = static_cast<std::int32_t>(round_up(w.in_c, kLanes));
-  }
+  p.flat = w.stride_w == 1 && (common <= kMaxPeriod || common == w.in_c);
+  p.period = static_cast<std::int32_t>(p.flat ? common : round_up(w.in_c, kLanes));
   return p;
 }
 
@@ -85,8 +82,7 @@ bool prepare_packed_depthwise_f32(const Site& site, Store& store, Prepared& prep
   for (std::size_t lane = 0; lane < bias.size() && site.size() > 2; ++lane)
     bias[lane] = constant<float>(site, 2)[lane % static_cast<std::size_t>(p.channels)];
   p.bias = bias.data();
-  const std::int64_t scratch = p.staging.needed ? std::int64_t{p.staging.h} * p.staging.staged_row : 0;
-  prepared = {.params = store.keep(p), .units = units(p), .scratch_bytes = scratch * 4};
+  prepared = {.params = store.keep(p), .units = units(p), .scratch_bytes = std::int64_t{p.in_row} * 4};
   return true;
 }
 
@@ -95,11 +91,11 @@ bool prepare_packed_depthwise_i8(const Site& site, Store& store, Prepared& prepa
   if (!depthwise(conv)) return false;
   PackedDepthwise p = depthwise_geometry(conv);
   const std::int32_t step = site.blocking->step;
-  p.staging.zero_point = zero_point_of(site.input(0));
+  p.zero_point = zero_point_of(site.input(0));
   const auto weight = constant<std::int8_t>(site, 1);
   const auto bias = site.size() > 2 ? constant<std::int32_t>(site, 2) : std::span<const std::int32_t>();
   const ChannelSums sums = channel_sums(weight, bias, p.channels);
-  const std::int32_t offset = step == 4 ? 128 + p.staging.zero_point : 0;
+  const std::int32_t offset = step == 4 ? 128 + p.zero_point : 0;
   const auto lanes = store.array<std::int32_t>(static_cast<std::size_t>(p.period));
   for (std::size_t lane = 0; lane < lanes.size(); ++lane) {
     const std::size_t channel = lane % static_cast<std::size_t>(p.channels);
@@ -113,9 +109,7 @@ bool prepare_packed_depthwise_i8(const Site& site, Store& store, Prepared& prepa
   p.rescale = make_lane_rescale(rescale, sums.bound, lanes.size(), store);
   if (p.rescale == nullptr) return false;
   const std::int64_t groups = (p.kernel_h + step - 1) / step;
-  prepared = {.params = store.keep(p),
-              .units = units(p),
-              .scratch_bytes = groups * p.staging.staged_row * 4 + p.staging.row};
+  prepared = {.params = store.keep(p), .units = units(p), .scratch_bytes = groups * p.line * 4 + p.in_row};
   return true;
 }
 

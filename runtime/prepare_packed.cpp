@@ -60,6 +60,9 @@ PackedConv pack_geometry(const Site& site, const ConvSite& conv, std::int32_t st
     offsets[static_cast<std::size_t>(r)] = r / pieces * p.staging.staged_row + r % pieces * w.in_c;
   p.run_offset = offsets.data();
 
+  const bool single = w.in_c == 1 && w.kernel_h == 3 && w.kernel_w == 3 && w.stride_h == w.stride_w;
+  p.patch_stride = single ? w.stride_w : 0;
+
   // Tiles of equal width, as few as the registers allow.
   const std::int32_t most = pool ? site.blocking->pool_tile : site.blocking->tile;
   const std::int32_t tiles = (p.out_w + most - 1) / most;

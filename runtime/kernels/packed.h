@@ -66,26 +66,33 @@ struct PackedConv {
   const ConvBlock* block = nullptr;
   std::int32_t tile = 1;  ///< output columns computed together
   bool pool = false;
+  std::int32_t patch_stride = 0;  ///< of a 3x3 window on one channel with equal strides: the stride; else 0
   Clamp clamp;
   CodeLimits limits;
 };
 
 /// Depthwise 2-d convolution, channel multiplier 1. Output rows are cut into segments of contiguous lanes:
-/// with stride 1 a whole row of out_w*C lanes, over which the weights repeat with a period that is a multiple
-/// of 16 (so that no lane is idle whatever C is); else one segment for each output pixel. Unit: an output
-/// row.
+/// with stride 1 as many columns as are next to each other are one segment of columns*C lanes, over which the
+/// weights repeat with a period that is a multiple of 16 (so that no lane is idle whatever C is); else each
+/// output pixel is a segment. Unit: an output row.
+///
+/// f32 reads the image itself, a line of zeros (the scratch memory) standing for rows outside; columns whose
+/// window leaves the image are computed apart. Integers read lines put together in the scratch memory, `left`
+/// lanes of padding before the image.
 struct PackedDepthwise {
-  Staging staging;
   std::int32_t batch = 1;
-  std::int32_t out_h = 1, out_row = 1;  ///< out_row in lanes
-  std::int64_t image_step = 0;
-  std::int32_t kernel_h = 1, kernel_w = 1, stride_h = 1;
-  std::int32_t channels = 1;               ///< step of one tap to the right
-  std::int32_t segments = 1, segment = 1;  ///< per row: how many, lanes of each
-  std::int32_t segment_step = 0;           ///< staged elements from one segment to the next
-  std::int32_t period = kLanes;            ///< lanes after which the weights repeat
-  /// f32: [KH*KW][period]. Integers: [KW][ceil(KH/step)][period][step], rows of the window being the
-  /// neighbours that are summed.
+  std::int32_t in_h = 1, in_row = 1;  ///< rows are in lanes
+  std::int32_t out_h = 1, out_row = 1;
+  std::int32_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1;
+  std::int32_t pad_top = 0, pad_left = 0;
+  std::int32_t channels = 1;  ///< lanes of one step to the right
+  std::int32_t out_w = 1;
+  std::int32_t inner_begin = 0, inner_end = 0;  ///< output columns whose window lies within the image
+  bool flat = false;                            ///< neighbouring columns are one segment
+  std::int32_t period = kLanes;                 ///< lanes after which the weights repeat
+  std::int32_t line = 0;                        ///< integers: lanes of a line with its padding
+  std::int32_t zero_point = 0;
+  /// [KW][ceil(KH/step)][period][step]: integers sum `step` rows of the window at once; f32 has step 1.
   const void* weight = nullptr;
   const void* bias = nullptr;            ///< [period]
   const LaneRescale* rescale = nullptr;  ///< [period / 16]

@@ -37,6 +37,8 @@ inline void store_bytes(__m128i value, std::int8_t* out, std::int32_t lanes) {
 }
 
 struct F32 {
+  using Mask = std::int32_t;  ///< how many lanes exist
+  static Mask mask(std::int32_t lanes) { return lanes; }
   struct Pair {
     __m256 a, b;
   };
@@ -47,7 +49,8 @@ struct F32 {
   using SumElement = float;
   using Weight = Pair;
   using WeightElement = float;
-  static constexpr int kStep = 1, kMaxTile = 6, kMaxPoolTile = 1, kMaxBlocks = 1;
+  static constexpr int kStep = 1, kMaxTile = 6, kMaxPoolTile = 1, kMaxBlocks = 1, kPatchTile = 0,
+                       kPatchPoolTile = 0;
   static constexpr bool kAlwaysStaged = false;
   using Pixel = Pair;
 
@@ -68,7 +71,8 @@ struct F32 {
    public:
     Finish(const Clamp& clamp, const CodeLimits&, const LaneRescale*)
         : low_(_mm256_set1_ps(clamp.low)), high_(_mm256_set1_ps(clamp.high)) {}
-    void store(Sum sum, float* out, std::int32_t lanes) const {
+    void store(Sum sum, float* out) const { store(sum, out, kLanes); }
+    void store(Sum sum, float* out, Mask lanes) const {
       // The operand order keeps a NaN of the sum.
       const __m256 a = _mm256_min_ps(high_, _mm256_max_ps(low_, sum.a));
       const __m256 b = _mm256_min_ps(high_, _mm256_max_ps(low_, sum.b));
@@ -116,6 +120,8 @@ struct F32 {
 
 /// Inputs as 16-bit numbers, code - zero point, two to a lane.
 struct I8 {
+  using Mask = std::int32_t;  ///< how many lanes exist
+  static Mask mask(std::int32_t lanes) { return lanes; }
   struct Pair {
     __m256i a, b;
   };
@@ -127,7 +133,8 @@ struct I8 {
   using Weight = Pair;
   using WeightElement = std::int16_t;
   using Pixel = Pair;
-  static constexpr int kStep = 2, kMaxTile = 6, kMaxPoolTile = 1, kMaxBlocks = 1;
+  static constexpr int kStep = 2, kMaxTile = 6, kMaxPoolTile = 1, kMaxBlocks = 1, kPatchTile = 0,
+                       kPatchPoolTile = 0;
   static constexpr bool kAlwaysStaged = true;
 
   static Pair load_pair(const void* data) {
@@ -158,7 +165,8 @@ struct I8 {
           high_(_mm_set1_epi8(static_cast<char>(limits.high))),
           negative_(limits.negative ? std::int64_t{1} << 31 : 0) {}
 
-    void store(Sum sum, std::int8_t* out, std::int32_t lanes) const {
+    void store(Sum sum, std::int8_t* out) const { store(sum, out, kLanes); }
+    void store(Sum sum, std::int8_t* out, Mask lanes) const {
       const __m256i codes = _mm256_packs_epi32(half(sum.a, 0), half(sum.b, 1));
       const __m256i ordered = _mm256_permute4x64_epi64(codes, 0xd8);
       const __m128i bytes =

@@ -7,27 +7,33 @@ namespace lathe::runtime {
 namespace {
 
 /// As fixed_point.h, to_code: clamp (a NaN becomes the lower limit), round half away from zero, add the zero
-/// point.
+/// point. Rounding adds the largest float below a half with the sign of x and cuts: x + 0.5 itself would
+/// round up just below the half.
 inline void quantize_f32_i8(const Call& call, Range elements) noexcept {
   const auto& p = *static_cast<const Quantization8*>(call.params);
   const float* x = static_cast<const float*>(call.input);
   std::int8_t* out = static_cast<std::int8_t*>(call.output);
-  const __m512 inverse = _mm512_set1_ps(p.inverse_scale), one = _mm512_set1_ps(1),
-               half = _mm512_set1_ps(0.5f);
+  const __m512 inverse = _mm512_set1_ps(p.inverse_scale), half = _mm512_set1_ps(0x1.fffffep-2f);
+  const __m512 sign = _mm512_set1_ps(-0.f);
   const __m512 low = _mm512_set1_ps(static_cast<float>(-128 - p.zero_point));
   const __m512 high = _mm512_set1_ps(static_cast<float>(127 - p.zero_point));
-  const __m512i zero_point = _mm512_set1_epi32(p.zero_point);
-  for (std::int64_t i = elements.begin; i < elements.end; i += 16) {
-    const __mmask16 mask = first_lanes(elements.end - i);
-    const __m512 scaled = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, x + i), inverse);
+  const __m512i zero_point = _mm512_set1_epi16(static_cast<std::int16_t>(p.zero_point));
+  const auto rounded = [&](const float* from, __mmask16 mask) {
+    const __m512 scaled = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, from), inverse);
     const __m512 value = _mm512_min_ps(_mm512_max_ps(scaled, low), high);
-    const __m512 whole = _mm512_roundscale_ps(value, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
-    const __m512 rest = _mm512_sub_ps(value, whole);
-    const __mmask16 up = _mm512_cmp_ps_mask(rest, half, _CMP_GE_OQ);
-    const __mmask16 down = _mm512_cmp_ps_mask(rest, _mm512_set1_ps(-0.5f), _CMP_LE_OQ);
-    const __m512 rounded = _mm512_mask_sub_ps(_mm512_mask_add_ps(whole, up, whole, one), down, whole, one);
-    const __m512i codes = _mm512_add_epi32(_mm512_cvtps_epi32(rounded), zero_point);
-    _mm512_mask_cvtepi32_storeu_epi8(out + i, mask, codes);
+    return _mm512_cvttps_epi32(_mm512_add_ps(value, _mm512_or_ps(_mm512_and_ps(value, sign), half)));
+  };
+  // Packing works within quarters of a register; this puts the groups of four bytes back in order.
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  for (std::int64_t i = elements.begin; i < elements.end; i += 64) {
+    const std::int64_t left = elements.end - i;
+    const auto pair = [&](std::int64_t at) {
+      const __m512i words = _mm512_packs_epi32(rounded(x + i + at, first_lanes(left - at)),
+                                               rounded(x + i + at + 16, first_lanes(left - at - 16)));
+      return _mm512_add_epi16(words, zero_point);
+    };
+    const __m512i codes = _mm512_packs_epi16(pair(0), pair(32));
+    _mm512_mask_storeu_epi8(out + i, first_bytes(left), _mm512_permutexvar_epi32(order, codes));
   }
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "../packed.h"
+#include "conv_patch.h"
 
 /// The convolution on packed weights, for a vector type V of any instruction set. V has
 ///   In, Element, Out       element types: of the input, as staged, of the output
@@ -20,17 +20,18 @@ void stage_rows(const Staging& s, const typename V::In* image, typename V::Eleme
     V::stage(to + begin * s.row, image + begin * s.row, (end - begin) * s.row, s.zero_point);
     return;
   }
-  for (std::int64_t h = begin; h < end; ++h) {
-    typename V::Element* row = to + h * s.staged_row;
-    const std::int64_t in = h - s.top;
-    if (in < 0 || in >= s.in_h) {
-      V::fill(row, s.staged_row, s.zero_point);
-      continue;
-    }
-    V::fill(row, s.left, s.zero_point);
-    V::stage(row + s.left, image + in * s.row, s.row, s.zero_point);
-    V::fill(row + s.left + s.row, s.staged_row - s.left - s.row, s.zero_point);
+  // Rows of the image that exist among these; what is between two of them is padding in one piece.
+  const std::int64_t first = begin < s.top ? s.top : begin,
+                     last = end < s.top + s.in_h ? end : s.top + s.in_h;
+  typename V::Element* at = to + begin * s.staged_row;
+  typename V::Element* const stop = to + end * s.staged_row;
+  for (std::int64_t h = first; h < last; ++h) {
+    typename V::Element* row = to + h * s.staged_row + s.left;
+    V::fill(at, row - at, s.zero_point);
+    V::stage(row, image + (h - s.top) * s.row, s.row, s.zero_point);
+    at = row + s.row;
   }
+  V::fill(at, stop - at, s.zero_point);
 }
 
 /// `count` tiles side by side: kRows x kColumns windows each, for kBlocks blocks of sixteen channels, all
@@ -62,6 +63,7 @@ void tiles(const PackedConv& p, const ConvBlock* block, const typename V::Elemen
 #pragma GCC unroll 8
         for (int c = 0; c < kBases; ++c) x[r][c] = in + p.run_offset[run] + r * p.row_step + 3 * c * step;
       }
+#pragma GCC unroll 4
       for (int k = 0; k < p.steps; ++k) {
         typename V::Weight w[kBlocks];
 #pragma GCC unroll 4
@@ -88,17 +90,17 @@ void tiles(const PackedConv& p, const ConvBlock* block, const typename V::Elemen
 #pragma GCC unroll 4
     for (int b = 0; b < kBlocks; ++b) {
       const typename V::Finish finish(p.clamp, p.limits, block[b].rescale);
+      const typename V::Mask mask = V::mask(block[b].lanes);
       typename V::Out* to = out + block[b].out_offset;
       if constexpr (kRows == 1) {
 #pragma GCC unroll 16
-        for (int c = 0; c < kColumns; ++c)
-          finish.store(sum[b][c], to + c * std::int64_t{p.out_c}, block[b].lanes);
+        for (int c = 0; c < kColumns; ++c) finish.store(sum[b][c], to + c * std::int64_t{p.out_c}, mask);
       } else {
 #pragma GCC unroll 16
         for (int c = 0; c < kColumns / 2; ++c) {
           const auto upper = V::max(sum[b][2 * c], sum[b][2 * c + 1]);
           const auto lower = V::max(sum[b][kColumns + 2 * c], sum[b][kColumns + 2 * c + 1]);
-          finish.store(V::max(upper, lower), to + c * std::int64_t{p.out_c}, block[b].lanes);
+          finish.store(V::max(upper, lower), to + c * std::int64_t{p.out_c}, mask);
         }
       }
     }
@@ -144,6 +146,7 @@ void conv_blocks(const PackedConv& p, const ConvBlock* block, const typename V::
 template <class V, bool kPool>
 void conv_image(const PackedConv& p, const typename V::Element* image, typename V::Out* out,
                 std::int64_t begin, std::int64_t end) {
+  if (conv_patch<V, kPool>(p, image, out, begin, end)) return;
   int b = 0;
   while (b < p.blocks) {
     const ConvBlock* block = p.block + b;

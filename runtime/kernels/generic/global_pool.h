@@ -18,7 +18,7 @@ void global_avg_pool_i8(const Call& call, Range samples) noexcept {
       typename V::Sum sum = V::start(p.start);
       for (std::int32_t i = 0; i < p.pixels; ++i)
         V::add_codes(sum, image + std::int64_t{i} * p.channels + c, lanes);
-      finish.store(sum, out + c, lanes);
+      finish.store(sum, out + c, V::mask(lanes));
     }
   }
 }

@@ -2,7 +2,7 @@
 
 #include "../fast.h"
 #include "conv_tiles.h"
-#include "depthwise_rows.h"
+#include "depthwise.h"
 #include "global_pool.h"
 #include "linear_dots.h"
 #include "loops.h"

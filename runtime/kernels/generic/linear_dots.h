@@ -68,7 +68,7 @@ void linear(const Call& call, Range samples) noexcept {
       typename V::Sum sum = V::start(bias + o);
       V::add_totals(sum, totals + o);
       const typename V::Finish finish(p.clamp, p.limits, p.rescale + o / kLanes);
-      finish.store(sum, out + o, p.outputs - o < kLanes ? p.outputs - o : kLanes);
+      finish.store(sum, out + o, V::mask(p.outputs - o < kLanes ? p.outputs - o : kLanes));
     }
   }
 }

@@ -29,6 +29,8 @@ Lanes<T> larger(const Lanes<T>& a, const Lanes<T>& b) {
 }
 
 struct F32 {
+  using Mask = std::int32_t;  ///< how many lanes exist
+  static Mask mask(std::int32_t lanes) { return lanes; }
   using In = float;
   using Element = float;
   using Out = float;
@@ -37,7 +39,8 @@ struct F32 {
   using Weight = Lanes<float>;
   using WeightElement = float;
   using Pixel = Lanes<float>;
-  static constexpr int kStep = 1, kMaxTile = 2, kMaxPoolTile = 1, kMaxBlocks = 1;
+  static constexpr int kStep = 1, kMaxTile = 2, kMaxPoolTile = 1, kMaxBlocks = 1, kPatchTile = 0,
+                       kPatchPoolTile = 0;
   static constexpr bool kAlwaysStaged = false;
 
   static Sum start(const void* bias) { return Sum::load(bias); }
@@ -56,7 +59,8 @@ struct F32 {
   class Finish {
    public:
     Finish(const Clamp& clamp, const CodeLimits&, const LaneRescale*) : clamp_(clamp) {}
-    void store(const Sum& sum, float* out, std::int32_t lanes) const {
+    void store(const Sum& sum, float* out) const { store(sum, out, kLanes); }
+    void store(const Sum& sum, float* out, Mask lanes) const {
       for (int i = 0; i < lanes; ++i) out[i] = std::min(std::max(sum.v[i], clamp_.low), clamp_.high);
     }
 
@@ -93,6 +97,8 @@ struct F32 {
 
 /// Inputs as 16-bit numbers, code - zero point, two to a lane.
 struct I8 {
+  using Mask = std::int32_t;  ///< how many lanes exist
+  static Mask mask(std::int32_t lanes) { return lanes; }
   struct Pairs {
     std::int16_t v[2 * kLanes];
     static Pairs load(const void* data) {
@@ -109,7 +115,8 @@ struct I8 {
   using Weight = Pairs;
   using WeightElement = std::int16_t;
   using Pixel = Pairs;
-  static constexpr int kStep = 2, kMaxTile = 2, kMaxPoolTile = 1, kMaxBlocks = 1;
+  static constexpr int kStep = 2, kMaxTile = 2, kMaxPoolTile = 1, kMaxBlocks = 1, kPatchTile = 0,
+                       kPatchPoolTile = 0;
   static constexpr bool kAlwaysStaged = true;
 
   static Sum start(const void* bias) { return Sum::load(bias); }
@@ -131,7 +138,8 @@ struct I8 {
    public:
     Finish(const Clamp&, const CodeLimits& limits, const LaneRescale* rescale)
         : limits_(limits), rescale_(rescale) {}
-    void store(const Sum& sum, std::int8_t* out, std::int32_t lanes) const {
+    void store(const Sum& sum, std::int8_t* out) const { store(sum, out, kLanes); }
+    void store(const Sum& sum, std::int8_t* out, Mask lanes) const {
       for (int i = 0; i < lanes; ++i) {
         const std::int64_t a = sum.v[i];
         const std::int64_t offset = (i % 2 == 0 ? rescale_->even_offset : rescale_->odd_offset)[i / 2];
