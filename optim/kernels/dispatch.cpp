@@ -1,5 +1,7 @@
 #include "dispatch.h"
 
+#include <lathe/base/cpu.h>
+
 #include <array>
 
 namespace lathe::optim::kernels {
@@ -11,15 +13,8 @@ struct Available {
 
   Available() {
 #if defined(__x86_64__)
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("f16c"))
-      return;
-    tables[count++] = &avx2::kTable;
-    for (const bool present :
-         {__builtin_cpu_supports("avx512f") != 0, __builtin_cpu_supports("avx512bw") != 0,
-          __builtin_cpu_supports("avx512dq") != 0, __builtin_cpu_supports("avx512vl") != 0,
-          __builtin_cpu_supports("avx512vnni") != 0})
-      if (!present) return;
-    tables[count++] = &avx512::kTable;
+    if (has_avx2()) tables[count++] = &avx2::kTable;
+    if (has_avx512()) tables[count++] = &avx512::kTable;
 #endif
   }
 };

@@ -1,5 +1,7 @@
 #include "simd.h"
 
+#include <lathe/base/cpu.h>
+
 #include <atomic>
 #include <cassert>
 
@@ -17,13 +19,6 @@ const Kernels kPortable = LATHE_KERNELS(portable);
 #if defined(__x86_64__)
 const Kernels kAvx2 = LATHE_KERNELS(avx2);
 const Kernels kAvx512 = LATHE_KERNELS(avx512);
-
-bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-bool has_avx512() {
-  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512vnni");
-}
 #endif
 
 const Kernels& best() {
