@@ -62,7 +62,7 @@ void add_fast(Level level, const FastKernels& k, std::vector<KernelEntry>& to) {
   add(index_of<MaxPool2d>(), f32, f32, prepare_pool, k.max_pool2d_f32, "max_pool2d_f32");
   add(index_of<MaxPool2d>(), i8, i8, prepare_pool, k.max_pool2d_i8, "max_pool2d_i8");
   add(index_of<AvgPool2d>(), f32, f32, prepare_pool, k.avg_pool2d_f32, "avg_pool2d_f32");
-  add(index_of<GlobalAvgPool>(), f32, f32, prepare_pool, k.avg_pool2d_f32, "global_avg_pool_f32");
+  add(index_of<GlobalAvgPool>(), f32, f32, prepare_pool, k.global_avg_pool_f32, "global_avg_pool_f32");
   add(index_of<GlobalAvgPool>(), i8, i8, prepare_packed_global_pool, k.global_avg_pool_i8,
       "global_avg_pool_i8");
   add(index_of<BatchNorm>(), f32, f32, prepare_batch_norm, k.scale_shift_f32, "batch_norm_f32", kInPlace);

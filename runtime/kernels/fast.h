@@ -22,6 +22,7 @@ struct FastKernels {
   Kernel linear_f32, linear_i8;        // PackedLinear
 
   Kernel max_pool2d_f32, max_pool2d_i8, avg_pool2d_f32;  // Pool
+  Kernel global_avg_pool_f32;  // Pool
   Kernel global_avg_pool_i8;                             // PackedGlobalPool
   Kernel clamp_f32, add_f32;                             // Elements
   Kernel multiply_f32;                                   // no parameters

@@ -30,6 +30,7 @@ constexpr FastKernels make_kernels(Kernel quantize) {
           .max_pool2d_f32 = max_pool2d<float>,
           .max_pool2d_i8 = max_pool2d<std::int8_t>,
           .avg_pool2d_f32 = avg_pool2d_f32,
+          .global_avg_pool_f32 = global_avg_pool_f32<F32>,
           .global_avg_pool_i8 = global_avg_pool_i8<I8>,
           .clamp_f32 = clamp_f32,
           .add_f32 = add_f32,
