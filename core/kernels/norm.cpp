@@ -57,7 +57,8 @@ void sum_in_parts(const NormShape& shape, std::int64_t period, double* first, do
   const std::int64_t parts = (n + part - 1) / part;
   const Scratch sums(parts * 2 * period);
   parallel_for(parts, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t p = begin; p < end; ++p) {
+    // Backwards: what was written last, or is read first by the next pass, is in the cache still.
+    for (std::int64_t p = end; p-- > begin;) {
       float* out = sums.data() + p * 2 * period;
       std::fill_n(out, 2 * period, 0.0f);
       f(p * part, std::min(part, n - p * part), out, out + period);

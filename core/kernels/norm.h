@@ -28,7 +28,7 @@ void norm_apply(const NormShape& shape, const NormFactors& factors, const float*
 void norm_backward_sums(const NormShape& shape, const NormFactors& factors, const float* x, const float* dy,
                         double* sum, double* product);
 
-/// dx = scale * g + slope * (x - mean) + offset, slope and offset [channels].
+/// dx = scale * g + slope * (x - mean) + offset, slope and offset [channels]. dx may be dy.
 void norm_backward_apply(const NormShape& shape, const NormFactors& factors, const float* x, const float* dy,
                          const float* slope, const float* offset, float* dx);
 

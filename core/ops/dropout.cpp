@@ -15,7 +15,7 @@ using kernels::simd::simd;
 
 Grads dropout_backward(const Node& node, const Tensor& grad) {
   const float factor = 1 / (1 - std::get<graph::Dropout>(node.op).rate);
-  Tensor dx = Tensor::empty(grad.shape());
+  Tensor dx = reuse(grad);
   for_each_part(grad.size(), [&, dy = read(grad), keep = node.saved[0].span<std::uint8_t>().data(),
                               to = write(dx)](std::int64_t begin, std::int64_t size) {
     simd().dropout.drop_backward(dy + begin, keep + begin, factor, to + begin, size);

@@ -14,7 +14,7 @@ using kernels::simd::simd;
 std::size_t number(Activation activation) { return static_cast<std::size_t>(activation); }
 
 Tensor activation_gradient(Activation activation, const Tensor& saved, const Tensor& grad) {
-  Tensor dx = Tensor::empty(grad.shape());
+  Tensor dx = reuse(grad);
   for_each_part(grad.size(),
                 [&, f = simd().elementwise.activate_backward[number(activation)], from = read(saved),
                  dy = read(grad), to = write(dx)](std::int64_t begin, std::int64_t size) {
@@ -23,8 +23,7 @@ Tensor activation_gradient(Activation activation, const Tensor& saved, const Ten
   return dx;
 }
 
-Tensor scaled(const Tensor& x, float factor) {
-  Tensor y = Tensor::empty(x.shape());
+Tensor scaled(const Tensor& x, float factor, Tensor y) {
   for_each_part(x.size(), [&, from = read(x), to = write(y)](std::int64_t begin, std::int64_t size) {
     simd().elementwise.scale(factor, from + begin, to + begin, size);
   });
@@ -87,7 +86,7 @@ Grads multiply_backward(const Node& node, const Tensor& grad) {
 }
 
 Grads scale_backward(const Node& node, const Tensor& grad) {
-  return {scaled(grad, std::get<graph::Scale>(node.op).factor)};
+  return {scaled(grad, std::get<graph::Scale>(node.op).factor, reuse(grad))};
 }
 
 Grads sum_backward(const Node& node, const Tensor& grad) {
@@ -139,7 +138,8 @@ Tensor multiply(const Tensor& a, const Tensor& b) {
 Tensor scale(const Tensor& x, float factor) {
   const graph::Scale op{factor};
   infer_f32(op, {&x});
-  return record(op, {&x, 1}, scaled(x, factor), {}, scale_backward);
+  Tensor y = scaled(x, factor, Tensor::empty(x.shape()));
+  return record(op, {&x, 1}, y, {}, scale_backward);
 }
 
 Tensor sum(const Tensor& x) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../tensor_impl.h"
 #include "common.h"
 
 #include <lathe/base/parallel.h>
@@ -31,6 +32,12 @@ template <typename Op>
 Shape infer_f32(const Op& op, std::initializer_list<const Tensor*> inputs) {
   check_f32(Op::kName, inputs);
   return infer(op, inputs);
+}
+
+/// Where a backward function writes the gradient of an input of the output's shape: into `grad` itself when
+/// nobody else can see its elements (the engine drops it next), which spares the memory a second array.
+inline Tensor reuse(const Tensor& grad) {
+  return TensorAccess::unique(grad) ? grad : Tensor::empty(grad.shape());
 }
 
 /// Calls f(begin, size) on parts of n elements, on all threads.

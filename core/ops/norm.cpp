@@ -65,7 +65,7 @@ Grads batch_norm_backward(const Node& node, const Tensor& grad) {
         offset[c] = static_cast<float>(-scale * sum[c] / rows);
       }
     }
-    grads[0] = Tensor::empty(x.shape());
+    grads[0] = reuse(grad);
     kernels::norm_backward_apply(shape, factors, read(x), read(grad), slope.data(), offset.data(),
                                  write(grads[0]));
   }

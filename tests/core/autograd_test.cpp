@@ -1,6 +1,7 @@
 #include "support/errors.h"
 
 #include <lathe/core/autograd.h>
+#include <lathe/core/ops.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -122,6 +123,16 @@ TEST_CASE("a gradient set by the user is not changed by backward") {
   twice(x).backward();
   CHECK(given.item() == 10);
   CHECK(x.grad().item() == 12);
+}
+
+TEST_CASE("a gradient handed to backward is not changed by operations that work in place") {
+  const Tensor x = leaf({-1, 2, 3});
+  const Tensor given = Tensor::from({10, 20, 30}, {3});
+  const Tensor outputs[] = {relu(x), silu(x), scale(x, 3)};
+  for (const Tensor& y : outputs) {
+    y.backward(given);
+    CHECK(std::ranges::equal(given.span<float>(), std::vector<float>{10, 20, 30}));
+  }
 }
 
 TEST_CASE("nothing is recorded without a need or under NoGrad") {

@@ -46,8 +46,8 @@ void drop(const float* __restrict x, const std::uint32_t* __restrict words, std:
   }
 }
 
-void drop_backward(const float* __restrict dy, const std::uint8_t* __restrict keep, float factor,
-                   float* __restrict dx, Index n) {
+void drop_backward(const float* dy, const std::uint8_t* __restrict keep, float factor, float* dx, Index n) {
+#pragma omp simd
   for (Index i = 0; i < n; ++i) dx[i] = keep[i] != 0 ? factor * dy[i] : 0.0f;
 }
 

@@ -7,6 +7,9 @@ namespace {
 using In = const float* __restrict;
 using Out = float* __restrict;
 
+// Where input and output may be the same array they are not __restrict; the iterations are independent all
+// the same.
+
 template <int kActivation>
 void clamp(In x, Out y, Index n) {
   for (Index i = 0; i < n; ++i) y[i] = clamp_of<kActivation>(x[i]);
@@ -25,15 +28,18 @@ void silu(In x, Out y, Index n) {
 }
 
 template <int kActivation>
-void clamp_backward(In y, In dy, Out dx, Index n) {
+void clamp_backward(In y, const float* dy, float* dx, Index n) {
+#pragma omp simd
   for (Index i = 0; i < n; ++i) dx[i] = masked<kActivation>(y[i], dy[i]);
 }
 
-void sigmoid_backward(In y, In dy, Out dx, Index n) {
+void sigmoid_backward(In y, const float* dy, float* dx, Index n) {
+#pragma omp simd
   for (Index i = 0; i < n; ++i) dx[i] = dy[i] * (y[i] * (1.0f - y[i]));
 }
 
-void silu_backward(In x, In dy, Out dx, Index n) {
+void silu_backward(In x, const float* dy, float* dx, Index n) {
+#pragma omp simd
   for (Index i = 0; i < n; ++i) {
     const float s = sigmoid_of(x[i]);
     dx[i] = dy[i] * (s * (1.0f + x[i] * (1.0f - s)));
@@ -53,7 +59,8 @@ void multiply(In a, In b, Out y, Index n) {
   for (Index i = 0; i < n; ++i) y[i] = a[i] * b[i];
 }
 
-void scale(float factor, In x, Out y, Index n) {
+void scale(float factor, const float* x, float* y, Index n) {
+#pragma omp simd
   for (Index i = 0; i < n; ++i) y[i] = factor * x[i];
 }
 

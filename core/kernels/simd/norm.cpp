@@ -73,10 +73,11 @@ void backward_sums(In x, In dy, Index n, Index period, In mean, In scale, In bet
 }
 
 template <int kActivation>
-void backward_apply(In x, In dy, Out dx, Index n, Index period, In mean, In scale, In beta, In slope,
-                    In offset) {
+void backward_apply(In x, const float* dy, float* dx, Index n, Index period, In mean, In scale, In beta,
+                    In slope, In offset) {
   for (Index i = 0; i < n; i += period) {
     const Index width = n - i < period ? n - i : period;
+#pragma omp simd
     for (Index j = 0; j < width; ++j) {
       const float centred = x[i + j] - mean[j];
       const float g = masked<kActivation>(centred * scale[j] + beta[j], dy[i + j]);

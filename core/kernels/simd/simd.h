@@ -27,7 +27,7 @@ inline constexpr int kActivations = 5;
 struct Elementwise {
   /// y = f(x); null for none.
   void (*activate[kActivations])(const float* x, float* y, Index n);
-  /// dx = dy * f'. `saved` is the output f(x), for silu the input x.
+  /// dx = dy * f'. `saved` is the output f(x), for silu the input x. dx may be dy.
   void (*activate_backward[kActivations])(const float* saved, const float* dy, float* dx, Index n);
   void (*exponential)(const float* x, float* y, Index n);
   /// y = f(a + b); for none, relu, relu6.
@@ -36,7 +36,7 @@ struct Elementwise {
   void (*accumulate)(const float* x, float* y, Index n);
   /// y = a * b
   void (*multiply)(const float* a, const float* b, float* y, Index n);
-  /// y = factor * x
+  /// y = factor * x; y may be x.
   void (*scale)(float factor, const float* x, float* y, Index n);
   /// y = factor * (a - b)
   void (*scaled_difference)(float factor, const float* a, const float* b, float* y, Index n);
@@ -60,7 +60,7 @@ struct Norm {
   /// With g = dy where f let through, else 0: sum[j] += g, product[j] += g * (x - mean[j]).
   void (*backward_sums[3])(const float* x, const float* dy, Index n, Index period, const float* mean,
                            const float* scale, const float* beta, float* sum, float* product);
-  /// dx = scale * g + slope * (x - mean) + offset
+  /// dx = scale * g + slope * (x - mean) + offset; dx may be dy.
   void (*backward_apply[3])(const float* x, const float* dy, float* dx, Index n, Index period,
                             const float* mean, const float* scale, const float* beta, const float* slope,
                             const float* offset);
@@ -91,7 +91,7 @@ struct Dropout {
   /// keep = (word >> 8) >= threshold, y = keep ? factor * x : 0
   void (*drop)(const float* x, const std::uint32_t* words, std::uint32_t threshold, float factor, float* y,
                std::uint8_t* keep, Index n);
-  /// dx = keep ? factor * dy : 0
+  /// dx = keep ? factor * dy : 0; dx may be dy.
   void (*drop_backward)(const float* dy, const std::uint8_t* keep, float factor, float* dx, Index n);
 };
 
