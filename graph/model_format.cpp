@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <zlib.h>
 
+#include <algorithm>
+#include <limits>
+
 namespace lathe::graph::model_format {
 namespace {
 
@@ -46,8 +49,18 @@ Derived derive(const Graph& graph) {
   return result;
 }
 
-std::size_t padding_before(std::size_t offset, std::size_t bytes) {
-  return bytes < kAlignFrom ? 0 : (kAlignment - offset % kAlignment) % kAlignment;
+encoding::Traits traits_of(const Shape& shape, Dtype dtype) {
+  encoding::Traits traits{.real = dtype == Dtype::f32};
+  const auto narrow = [](std::int64_t extent) {
+    return static_cast<std::uint32_t>(
+        std::min<std::int64_t>(extent, std::numeric_limits<std::int32_t>::max()));
+  };
+  if (shape.rank() > 1) traits.row = narrow(shape.size() / std::max<std::int64_t>(shape[0], 1));
+  if (shape.rank() == 4) {
+    traits.step = narrow(shape[3]);
+    traits.line = narrow(shape[2] * shape[3]);
+  }
+  return traits;
 }
 
 std::uint32_t checksum(std::span<const std::byte> bytes) {

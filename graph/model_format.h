@@ -1,7 +1,10 @@
 #pragma once
 
+#include "encoding/models.h"
+
 #include <lathe/graph/graph.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -12,16 +15,15 @@
 namespace lathe::graph::model_format {
 
 inline constexpr std::array<char, 6> kMagic{'L', 'A', 'T', 'H', 'E', '\n'};
-inline constexpr std::uint16_t kVersion = 1;
-inline constexpr std::size_t kHeaderBytes = 20;
+inline constexpr std::uint16_t kVersion = 2;
+/// Magic, version and checksum.
+inline constexpr std::size_t kHeaderBytes = 12;
 
-/// Constants of at least this size start at a multiple of kAlignment; padding smaller ones would show in a
-/// small file.
-inline constexpr std::size_t kAlignFrom = 65536;
-inline constexpr std::size_t kAlignment = 64;
-
-/// How the elements of a constant are stored. Never renumber.
-enum class Encoding : std::uint8_t { raw = 0 };
+/// Bytes that the constants of a file may take once decoded: no small file fills the memory.
+constexpr std::uint64_t growth_limit(std::uint64_t file_bytes) {
+  constexpr std::uint64_t kRatio = 2048, kFree = std::uint64_t{1} << 20, kMost = std::uint64_t{1} << 30;
+  return file_bytes + std::min(kRatio * file_bytes + kFree, kMost);
+}
 
 /// How the parameters of a value are stored; the high half of its type byte (the low half is the dtype).
 /// Never renumber.
@@ -30,6 +32,7 @@ enum class Parameters : std::uint8_t {
   derived = 1,   ///< of a bias: input scale x weight scale
   tensor = 2,    ///< one scale and a zero point
   channels = 3,  ///< a scale for each index of axis 0
+  operand = 4,   ///< of an output: those of the first operand
 };
 
 /// What need not be stored of constants because their readers tell it; by ValueId.
@@ -39,8 +42,8 @@ struct Derived {
 };
 Derived derive(const Graph& graph);
 
-/// Bytes to skip so that data of `bytes` may start at `offset`.
-std::size_t padding_before(std::size_t offset, std::size_t bytes);
+/// What a constant's shape and dtype tell about its elements.
+encoding::Traits traits_of(const Shape& shape, Dtype dtype);
 
 /// CRC-32 as zlib computes it.
 std::uint32_t checksum(std::span<const std::byte> bytes);

@@ -1,10 +1,13 @@
+#include "encoding/encoding.h"
 #include "model_format.h"
 
 #include <lathe/base/io.h>
 #include <lathe/graph/model_file.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
+#include <utility>
 
 namespace lathe::graph {
 namespace {
@@ -109,27 +112,25 @@ struct Type {
   std::optional<Quantization> quantization;
 };
 
-Type read_type(ByteReader& reader, const Shape* shape = nullptr) {
+/// All but scales of channels and what is derived from others.
+Type read_type(ByteReader& reader) {
   const auto byte = reader.read<std::uint8_t>("type");
   reader.check((byte & 15) <= static_cast<int>(Dtype::i64), "dtype {} is not known", byte & 15);
-  reader.check(byte >> 4 <= static_cast<int>(Parameters::channels),
+  reader.check(byte >> 4 <= static_cast<int>(Parameters::operand),
                "kind {} of quantization parameters is not known", byte >> 4);
   Type type{.dtype = static_cast<Dtype>(byte & 15), .kind = static_cast<Parameters>(byte >> 4)};
-  // Only constants have a shape that is read, and only they have parameters by channel or derived ones.
-  reader.check(shape != nullptr || type.kind == Parameters::none || type.kind == Parameters::tensor,
-               "these quantization parameters are for constants only");
   if (type.kind == Parameters::tensor) {
     const auto scale = reader.read<float>("scale");
     type.quantization = Quantization{{scale}, read_int(reader, "zero point")};
-  } else if (type.kind == Parameters::channels) {
-    reader.check(shape->rank() >= 1, "a scalar has no channels");
-    const auto channels = static_cast<std::uint64_t>((*shape)[0]);
-    reader.check(channels <= reader.remaining() / sizeof(float), "scales: {} are needed, {} bytes are left",
-                 channels, reader.remaining());
-    Quantization quantization;
-    for (std::uint64_t i = 0; i < channels; ++i) quantization.scale.push_back(reader.read<float>("scale"));
-    type.quantization = std::move(quantization);
   }
+  return type;
+}
+
+/// Of a value that has no more than one scale.
+Type read_activation_type(ByteReader& reader) {
+  Type type = read_type(reader);
+  reader.check(type.kind != Parameters::channels && type.kind != Parameters::derived,
+               "these quantization parameters are for constants only");
   return type;
 }
 
@@ -147,24 +148,47 @@ void read_inputs(ByteReader& reader, Graph& graph) {
   for (std::size_t count = read_count(reader, "number of inputs"); count > 0; --count) {
     std::string name = read_text(reader, "name of an input");
     const Shape shape = read_shape(reader);
-    Type type = read_type(reader);
+    Type type = read_activation_type(reader);
+    reader.check(type.kind != Parameters::operand, "an input has no operand");
     const ValueId id = graph.add_input(std::move(name), shape, type.dtype);
     graph.value(id).quantization = std::move(type.quantization);
   }
 }
 
-/// The bytes of a constant in the data section.
-std::span<const std::byte> take_raw(ByteReader& data, const Shape& shape, Dtype dtype) {
-  std::uint64_t bytes = 0;
-  const bool overflow =
-      __builtin_mul_overflow(static_cast<std::uint64_t>(shape.size()), size_of(dtype), &bytes);
-  data.check(!overflow && bytes <= data.remaining(),
-             "constant {}{} does not fit into the {} bytes that are left", to_string(dtype), to_string(shape),
-             data.remaining());
-  for (std::byte padding : data.take(padding_before(data.offset(), bytes), "padding"))
-    data.check(padding == std::byte{0}, "padding is not zero");
-  return data.take(bytes, "constant");
-}
+/// Notes what the bytes of a file are for.
+class Sizes {
+ public:
+  /// Also counts the padding in front of it.
+  void add(SizeEntry entry, std::uint64_t padding = 0) {
+    if (padding > 0) entries_.push_back({.part = SizeEntry::Part::padding, .bytes = padding});
+    entries_.push_back(std::move(entry));
+  }
+  /// Whole bytes of the coded stream since the last call, given the bytes used so far.
+  std::uint64_t coded(double position) {
+    const auto end = std::min(static_cast<std::uint64_t>(std::llround(position)), coded_bytes_);
+    return end - std::exchange(coded_end_, std::max(coded_end_, end));
+  }
+  /// What ends the coded stream counts as graph.
+  void add_rest() {
+    for (SizeEntry& entry : entries_)
+      if (entry.part == SizeEntry::Part::graph) entry.bytes += coded_bytes_ - coded_end_;
+  }
+  void set_coded_bytes(std::uint64_t bytes) { coded_bytes_ = bytes; }
+
+  std::vector<SizeEntry> finish(const Graph& graph) && {
+    ValueId id = static_cast<ValueId>(graph.inputs().size());
+    for (SizeEntry& entry : entries_) {
+      if (entry.part == SizeEntry::Part::scales || entry.part == SizeEntry::Part::constant)
+        entry.name = graph.value(id).name;
+      if (entry.part == SizeEntry::Part::constant) ++id;
+    }
+    return std::move(entries_);
+  }
+
+ private:
+  std::vector<SizeEntry> entries_;
+  std::uint64_t coded_bytes_ = 0, coded_end_ = 0;
+};
 
 /// What is left to be derived once the nodes are known.
 struct Unfinished {
@@ -173,33 +197,94 @@ struct Unfinished {
   bool parameters;
 };
 
-std::vector<Unfinished> read_constants(ByteReader& reader, ByteReader& data, Graph& graph) {
-  std::vector<Unfinished> unfinished;
-  for (std::size_t count = read_count(reader, "number of constants"); count > 0; --count) {
-    const std::uint64_t name_code = read_count(reader, "name of a constant");
-    Value value;
-    if (name_code > 0) value.name = reader.text(name_code - 1, "name of a constant");
-    value.shape = read_shape(reader);
-    Type type = read_type(reader, &value.shape);
-    value.dtype = type.dtype;
-    value.quantization = std::move(type.quantization);
-    const auto encoding = reader.read<std::uint8_t>("encoding");
-    reader.check(encoding == static_cast<std::uint8_t>(Encoding::raw), "encoding {} is not known", encoding);
-    value.data = ConstantData::copy(take_raw(data, value.shape, value.dtype));
-    const ValueId id = graph.add_constant(std::move(value));
-    if (name_code == 0 || type.kind == Parameters::derived)
-      unfinished.push_back(
-          {.id = id, .name = name_code == 0, .parameters = type.kind == Parameters::derived});
+/// Reads the constants: what is known of them from `reader`, their elements from the data section and the
+/// coded stream.
+class Constants {
+ public:
+  Constants(ByteReader& reader, ByteReader& data, encoding::StreamDecoder* coded, std::uint64_t file_bytes,
+            Sizes* sizes)
+      : source_{.description = reader, .data = data, .coded = coded},
+        left_(growth_limit(file_bytes)),
+        sizes_(sizes) {}
+
+  std::vector<Unfinished> read(Graph& graph) {
+    std::vector<Unfinished> unfinished;
+    ByteReader& reader = source_.description;
+    for (std::size_t count = read_count(reader, "number of constants"); count > 0; --count) {
+      const std::uint64_t name_code = read_count(reader, "name of a constant");
+      Value value;
+      if (name_code > 0) value.name = reader.text(name_code - 1, "name of a constant");
+      value.shape = read_shape(reader);
+      Type type = read_type(reader);
+      reader.check(type.kind != Parameters::operand, "a constant has no operand");
+      value.dtype = type.dtype;
+      value.quantization = std::move(type.quantization);
+      id_ = static_cast<ValueId>(graph.values().size());
+      if (type.kind == Parameters::channels) value.quantization = Quantization{read_scales(value.shape)};
+      const std::uint64_t bytes = take(value.shape, value.dtype);
+      value.data = ConstantData::make(bytes, [&](std::span<std::byte> out) {
+        decode(SizeEntry::Part::constant, out, value.dtype, value.shape, traits_of(value.shape, value.dtype));
+      });
+      graph.add_constant(std::move(value));
+      if (name_code == 0 || type.kind == Parameters::derived)
+        unfinished.push_back(
+            {.id = id_, .name = name_code == 0, .parameters = type.kind == Parameters::derived});
+    }
+    return unfinished;
   }
-  return unfinished;
-}
+
+ private:
+  /// Bytes of an array, which the limit on what a file may grow to is then less by.
+  std::uint64_t take(const Shape& shape, Dtype dtype) {
+    std::uint64_t bytes = 0;
+    const bool overflow =
+        __builtin_mul_overflow(static_cast<std::uint64_t>(shape.size()), size_of(dtype), &bytes);
+    source_.description.check(
+        !overflow && bytes <= left_,
+        "constant {}{} is too large for a file of this size, which may grow by {} bytes yet",
+        to_string(dtype), to_string(shape), left_);
+    left_ -= bytes;
+    return bytes;
+  }
+
+  std::vector<float> read_scales(const Shape& shape) {
+    source_.description.check(shape.rank() >= 1, "a scalar has no channels");
+    const Shape scales{shape[0]};
+    std::vector<float> result(take(scales, Dtype::f32) / sizeof(float));
+    decode(SizeEntry::Part::scales, std::as_writable_bytes(std::span(result)), Dtype::f32, scales,
+           {.real = true});
+    return result;
+  }
+
+  void decode(SizeEntry::Part part, std::span<std::byte> out, Dtype dtype, const Shape& shape,
+              const encoding::Traits& traits) {
+    if (sizes_ == nullptr) return encoding::decode(source_, out, size_of(dtype), traits);
+    SizeEntry entry{.part = part, .dtype = dtype, .shape = shape};
+    source_.text = &entry.encoding;
+    const std::uint64_t start = source_.data.offset();
+    encoding::decode(source_, out, size_of(dtype), traits);
+    const std::uint64_t padding = entry.encoding == "raw" ? encoding::padding_before(start, out.size()) : 0;
+    entry.bytes = source_.data.offset() - start - padding;
+    if (source_.coded != nullptr) entry.bytes += sizes_->coded(source_.coded->position());
+    sizes_->add(std::move(entry), padding);
+  }
+
+  encoding::Source source_;
+  std::uint64_t left_;
+  Sizes* sizes_;
+  ValueId id_ = 0;
+};
 
 void read_nodes(ByteReader& reader, Graph& graph) {
   for (std::size_t count = read_count(reader, "number of nodes"); count > 0; --count) {
     std::string name = read_text(reader, "name of a node");
     Op op = read_op(reader);
     std::vector<ValueId> inputs = read_ids(reader, graph.values().size(), "operands");
-    Type type = read_type(reader);
+    Type type = read_activation_type(reader);
+    if (type.kind == Parameters::operand) {
+      reader.check(!inputs.empty(), "a node without operands has no parameters of the first");
+      type.quantization = graph.value(inputs[0]).quantization;
+    }
     located(reader, [&] {
       return graph.add_node(std::move(op), std::move(inputs), std::move(name), type.dtype,
                             std::move(type.quantization));
@@ -216,38 +301,76 @@ void finish(const std::vector<Unfinished>& unfinished, Graph& graph) {
   }
 }
 
-}  // namespace
-
-Graph decode(std::span<const std::byte> bytes, const std::string& name) {
-  ByteReader header(bytes, name);
-  header.check(bytes.size() >= kMagic.size() &&
-                   std::equal(kMagic.begin(), kMagic.end(), reinterpret_cast<const char*>(bytes.data())),
-               "not a lathe model file");
-  header.take(kMagic.size(), "magic");
-  const auto version = header.read<std::uint16_t>("version");
-  header.check(version == kVersion, "version {} is not known, this program reads version {}", version,
-               kVersion);
-  const auto graph_bytes = header.read<std::uint32_t>("size of the graph");
-  const auto graph_sum = header.read<std::uint32_t>("checksum of the graph");
-  const auto data_sum = header.read<std::uint32_t>("checksum of the constants");
-  const auto nodes = header.take(graph_bytes, "graph");
-  header.check(checksum(nodes) == graph_sum, "the graph is damaged: its checksum does not match");
-  header.check(checksum(bytes.subspan(header.offset())) == data_sum,
-               "the constants are damaged or cut off: their checksum does not match");
-
-  ByteReader reader(bytes.first(kHeaderBytes + graph_bytes), name);
-  reader.take(kHeaderBytes, "header");
-  ByteReader& data = header;
+/// The sections behind the header. `coded`: null when the graph section is stored as it is.
+Graph read_sections(ByteReader& reader, ByteReader& data, encoding::StreamDecoder* coded,
+                    std::uint64_t file_bytes, Sizes* sizes) {
   Graph graph;
   read_inputs(reader, graph);
-  const std::vector<Unfinished> unfinished = read_constants(reader, data, graph);
+  const std::vector<Unfinished> unfinished = Constants(reader, data, coded, file_bytes, sizes).read(graph);
   read_nodes(reader, graph);
   graph.set_outputs(read_ids(reader, graph.values().size(), "outputs"));
   reader.check(reader.remaining() == 0, "{} bytes too many in the graph", reader.remaining());
+  data.check(coded == nullptr || (coded->complete() && !coded->overrun()),
+             "the coded stream is longer or shorter than what it stands for");
   data.check(data.remaining() == 0, "{} bytes too many after the constants", data.remaining());
   finish(unfinished, graph);
   located(reader, [&] { verify(graph); });
   return graph;
+}
+
+Graph read_model(std::span<const std::byte> bytes, const std::string& name, Sizes* sizes) {
+  ByteReader file(bytes, name);
+  file.check(bytes.size() >= kMagic.size() &&
+                 std::equal(kMagic.begin(), kMagic.end(), reinterpret_cast<const char*>(bytes.data())),
+             "not a lathe model file");
+  file.take(kMagic.size(), "magic");
+  const auto version = file.read<std::uint16_t>("version");
+  file.check(version == kVersion, "version {} is not known, this program reads version {}", version,
+             kVersion);
+  const auto sum = file.read<std::uint32_t>("checksum");
+  file.check(checksum(bytes.subspan(kHeaderBytes)) == sum,
+             "the file is damaged or cut off: its checksum does not match");
+  const std::uint64_t graph_bytes = file.varint("size of the graph");
+  const std::uint64_t coded_bytes = file.varint("size of the coded stream", file.remaining());
+  const std::uint64_t sections = file.offset();
+  if (sizes != nullptr) {
+    using Part = SizeEntry::Part;
+    const std::uint64_t checksum_bytes = sizeof(sum);
+    sizes->add({.part = Part::header, .bytes = sections - checksum_bytes});
+    sizes->add({.part = Part::checksum, .bytes = checksum_bytes});
+    sizes->set_coded_bytes(coded_bytes);
+  }
+  if (coded_bytes == 0) {
+    file.take(graph_bytes, "graph");
+    if (sizes != nullptr)
+      sizes->add({.part = SizeEntry::Part::graph, .encoding = "raw", .bytes = graph_bytes});
+    ByteReader reader(bytes.first(sections + graph_bytes), name);
+    reader.take(sections, "header");
+    return read_sections(reader, file, nullptr, bytes.size(), sizes);
+  }
+  encoding::StreamDecoder coded(file.take(coded_bytes, "coded stream"));
+  file.check(graph_bytes <= encoding::kMaxCoded, "a coded graph of {} bytes is too large", graph_bytes);
+  std::vector<std::byte> section(graph_bytes);
+  coded.text(section);
+  if (sizes != nullptr)
+    sizes->add(
+        {.part = SizeEntry::Part::graph, .encoding = "coded", .bytes = sizes->coded(coded.position())});
+  ByteReader reader(section, name + ", graph");
+  Graph graph = read_sections(reader, file, &coded, bytes.size(), sizes);
+  if (sizes != nullptr) sizes->add_rest();
+  return graph;
+}
+
+}  // namespace
+
+Graph decode(std::span<const std::byte> bytes, const std::string& name) {
+  return read_model(bytes, name, nullptr);
+}
+
+std::vector<SizeEntry> size_breakdown(std::span<const std::byte> bytes, const std::string& name) {
+  Sizes sizes;
+  const Graph graph = read_model(bytes, name, &sizes);
+  return std::move(sizes).finish(graph);
 }
 
 Graph load(const std::filesystem::path& path) { return decode(read_file(path), path.string()); }

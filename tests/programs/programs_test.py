@@ -220,7 +220,7 @@ class Programs(unittest.TestCase):
     def test_a_full_disk_loses_nothing(self):
         mount = self.folder / "small"
         mount.mkdir()
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", mount], capture_output=True)
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=80k", "tmpfs", mount], capture_output=True)
         if mounted.returncode != 0:
             self.skipTest("a small file system cannot be mounted here")
         try:
