@@ -57,7 +57,7 @@ graph::Graph make_graph(const layers::ModelInfo& info, bool int8) {
   const graph::Graph graph = compress::export_float(*model, info.input);
   if (!int8) return graph;
   const Tensor images = random_images(32, info.input);
-  return compress::quantize_int8(graph, compress::calibrate(graph, std::span(&images, 1)));
+  return compress::quantize(graph, compress::calibrate(graph, std::span(&images, 1)));
 }
 
 void plan_run(benchmark::State& state, const layers::ModelInfo& info, bool int8) {

@@ -29,16 +29,17 @@ bool extend(Range& range, std::span<const float> elements) {
 
 }  // namespace
 
-std::vector<Range> calibrate(const graph::Graph& graph, std::span<const Tensor> batches,
-                             const CalibrationOptions&) {
+Ranges calibrate(const graph::Graph& graph, std::span<const Tensor> batches, const CalibrationOptions&) {
   check(!batches.empty(), "calibrate: there are no images");
   check(graph.inputs().size() == 1, "calibrate: graphs with one input are expected, this one has {}",
         graph.inputs().size());
   const NoGrad no_grad;
-  std::vector<Range> ranges(graph.values().size());
+  Ranges ranges(graph.values().size());
   for (const Tensor& batch : batches) {
     evaluate(graph, std::span(&batch, 1), [&](graph::ValueId id, const Tensor& value) {
-      if (!extend(ranges[static_cast<std::size_t>(id)], value.span<float>()))
+      std::optional<Range>& range = ranges[static_cast<std::size_t>(id)];
+      if (!range) range = Range{};
+      if (!extend(*range, value.span<float>()))
         fail("calibrate: {} has values that are not finite", describe_value(graph, id));
     });
   }

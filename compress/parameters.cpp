@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <optional>
 
 namespace lathe::compress {
 namespace {
@@ -36,23 +35,6 @@ class Groups {
 /// Of u8 images, less 128: real = pixel / 255.
 const Quantization kPixels{{1.f / 255}, -128};
 
-/// Ops whose output has the parameters of their input.
-bool hands_on(const graph::Op& op) {
-  return std::holds_alternative<graph::MaxPool2d>(op) || std::holds_alternative<graph::AvgPool2d>(op) ||
-         std::holds_alternative<graph::Reshape>(op) || std::holds_alternative<graph::Concat>(op) ||
-         std::holds_alternative<graph::Pad>(op);
-}
-
-/// Parameters that the TFLite specification fixes for an op's output.
-std::optional<Quantization> fixed_parameters(const graph::Op& op) {
-  if (std::holds_alternative<graph::Softmax>(op)) return Quantization{{1.f / 256}, -128};
-  if (std::holds_alternative<graph::LogSoftmax>(op)) return Quantization{{16.f / 256}, 127};
-  const auto* activate = std::get_if<graph::Activate>(&op);
-  if (activate != nullptr && activate->activation == graph::Activation::sigmoid)
-    return Quantization{{1.f / 256}, -128};
-  return {};
-}
-
 /// The largest magnitude that an output can have whatever its 8-bit inputs are; 0 where that does not matter.
 double reach(const Graph& graph, const Node& node, std::span<const Quantization> parameters) {
   const auto width = [&](std::size_t operand) {
@@ -78,40 +60,23 @@ double reach(const Graph& graph, const Node& node, std::span<const Quantization>
   return largest;
 }
 
-void check_node(const Graph& graph, const Node& node) {
-  const auto who = [&] { return "quantize: " + describe(graph, node); };
-  const bool layer =
-      std::holds_alternative<graph::Conv2d>(node.op) || std::holds_alternative<graph::Linear>(node.op);
-  if (std::holds_alternative<graph::BatchNorm>(node.op))
-    fail("{}: has no integer form where it cannot be folded into a layer before it", who());
-  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-    const Value& value = graph.value(node.inputs[i]);
-    if (value.is_constant() != (layer && i > 0))
-      fail("{}: operand {} must {}be a constant (fold constants first)", who(), i,
-           value.is_constant() ? "not " : "");
-  }
-}
-
 class Chooser {
  public:
-  Chooser(const Graph& graph, std::span<const Range> ranges, bool u8)
+  Chooser(const Graph& graph, const Ranges& ranges, const Reasons& stay_float, bool u8)
       : graph_(graph),
+        stay_float_(stay_float),
         groups_(graph.values().size()),
         joined_(graph.values().size()),
         fixed_(graph.values().size()) {
     for (ValueId id : graph.inputs())
       if (u8) fixed_[group(id)] = kPixels;
-    for (const Node& node : graph.nodes()) {
-      check_node(graph, node);
-      fixed_[group(node.output)] = fixed_parameters(node.op);
-      if (std::holds_alternative<graph::Concat>(node.op))
-        join_parts(node);
-      else if (hands_on(node.op))
-        groups_.join(node.output, node.inputs[0]);
-    }
+    for (std::size_t i = 0; i < graph.nodes().size(); ++i)
+      if (!stay_float[i]) add(graph.nodes()[i]);
     for (std::size_t i = 0; i < ranges.size(); ++i) {
-      Range& range = joined_[group(static_cast<ValueId>(i))];
-      range = {std::min(range.min, ranges[i].min), std::max(range.max, ranges[i].max)};
+      if (!ranges[i]) continue;
+      std::optional<Range>& range = joined_[group(static_cast<ValueId>(i))];
+      if (!range) range = Range{};
+      range = Range{std::min(range->min, ranges[i]->min), std::max(range->max, ranges[i]->max)};
     }
   }
 
@@ -123,15 +88,20 @@ class Chooser {
     std::vector<double> smallest(parameters.size());
     const auto settle = [&](ValueId id) {
       const std::size_t g = group(id);
-      const Quantization chosen = fixed_[g] ? *fixed_[g] : int8_parameters(joined_[g], smallest[g]);
+      if (!fixed_[g] && !joined_[g]) return;
+      const Quantization chosen =
+          fixed_[g] ? *fixed_[g] : graph::activation_parameters(*joined_[g], 8, smallest[g]);
       for (std::size_t member : members[g]) parameters[member] = chosen;
     };
     for (ValueId id : graph_.inputs()) settle(id);
-    for (const Node& node : graph_.nodes()) {
-      // An output that hardly left 0 would get a scale that rescaling cannot express: 2^24 steps are plenty.
-      const double least = std::ldexp(reach(graph_, node, parameters), -24);
-      double& before = smallest[group(node.output)];
-      before = std::max(before, least);
+    for (std::size_t i = 0; i < graph_.nodes().size(); ++i) {
+      const Node& node = graph_.nodes()[i];
+      if (!stay_float_[i]) {
+        // An output that hardly left 0 would get a scale that rescaling cannot express: 2^24 steps are
+        // plenty.
+        double& before = smallest[group(node.output)];
+        before = std::max(before, std::ldexp(reach(graph_, node, parameters), -24));
+      }
       settle(node.output);
     }
     return parameters;
@@ -139,6 +109,14 @@ class Chooser {
 
  private:
   std::size_t group(ValueId id) { return static_cast<std::size_t>(groups_.find(id)); }
+
+  void add(const Node& node) {
+    fixed_[group(node.output)] = fixed_parameters(node.op);
+    if (std::holds_alternative<graph::Concat>(node.op))
+      join_parts(node);
+    else if (hands_on(node.op))
+      groups_.join(node.output, node.inputs[0]);
+  }
 
   /// The parts of a concatenation share its parameters, but for those that are fixed to others.
   void join_parts(const Node& node) {
@@ -150,35 +128,24 @@ class Chooser {
   }
 
   const Graph& graph_;
+  const Reasons& stay_float_;
   Groups groups_;
-  std::vector<Range> joined_;  ///< by group
+  std::vector<std::optional<Range>> joined_;  ///< by group
   std::vector<std::optional<Quantization>> fixed_;
 };
 
 }  // namespace
 
-Quantization int8_parameters(Range range, double smallest) {
-  const double low = std::min(static_cast<double>(range.min), 0.),
-               high = std::max(static_cast<double>(range.max), 0.);
-  // A value that is always 0 can have any scale.
-  const double wide = high > low ? (high - low) / 255 : 1;
-  const auto scale = static_cast<float>(std::max({wide, smallest, 1e-30}));
-  const double zero_point = std::round(-128 - low / static_cast<double>(scale));
-  return {{scale}, static_cast<std::int32_t>(std::clamp(zero_point, -128., 127.))};
-}
-
-Quantization int8_parameters(Range range) { return int8_parameters(range, 0); }
-
-std::vector<Quantization> choose_parameters(const Graph& graph, std::span<const Range> ranges,
-                                            const QuantizeOptions& options) {
+std::vector<Quantization> choose_parameters(const Graph& graph, const Ranges& ranges,
+                                            const Reasons& stay_float, const QuantizeOptions& options) {
   const bool u8 = options.input == QuantizeOptions::Border::u8;
   for (ValueId id : graph.inputs()) {
-    const Range& range = ranges[static_cast<std::size_t>(id)];
-    check(!u8 || (range.min >= -kPixels.scale[0] && range.max <= 1 + kPixels.scale[0]),
+    const std::optional<Range>& range = ranges[static_cast<std::size_t>(id)];
+    check(!u8 || !range || (range->min >= -kPixels.scale[0] && range->max <= 1 + kPixels.scale[0]),
           "quantize: u8 input is pixel / 255, but input {} goes from {} to {}", graph.value(id).name,
-          range.min, range.max);
+          range ? range->min : 0, range ? range->max : 0);
   }
-  return Chooser(graph, ranges, u8).choose();
+  return Chooser(graph, ranges, stay_float, u8).choose();
 }
 
 }  // namespace lathe::compress

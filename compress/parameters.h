@@ -1,16 +1,13 @@
 #pragma once
 
-#include <lathe/compress/quantize.h>
+#include "integer_nodes.h"
 
 namespace lathe::compress {
 
-/// Scale and zero point of every activation of a float graph, by ValueId. Ops that hand numbers on (pooling,
-/// reshape, concat, pad) share those of their inputs, some outputs have fixed ones, the rest follow from the
-/// ranges. Throws Error naming a node without an integer form.
-std::vector<graph::Quantization> choose_parameters(const graph::Graph& graph, std::span<const Range> ranges,
-                                                   const QuantizeOptions& options);
-
-/// int8_parameters() with a scale of at least `smallest`.
-graph::Quantization int8_parameters(Range range, double smallest);
+/// Scale and zero point of every value of a float graph that has a range, by ValueId (no scale for the
+/// others). `stay_float` says which nodes are none of the integers' business; the rest share parameters where
+/// they hand numbers on, have fixed ones, or such that follow from the ranges.
+std::vector<graph::Quantization> choose_parameters(const graph::Graph& graph, const Ranges& ranges,
+                                                   const Reasons& stay_float, const QuantizeOptions& options);
 
 }  // namespace lathe::compress

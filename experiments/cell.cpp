@@ -164,7 +164,7 @@ Cell run_cell(const CellConfig& config, const datasets::Named& data, const Resul
   std::vector<Tensor> batches;
   for (auto epoch = calibration.epoch(0); auto batch = epoch.next();) batches.push_back(batch->images);
   const graph::Graph int8_graph =
-      compress::quantize_int8(float_graph, compress::calibrate(float_graph, batches));
+      compress::quantize(float_graph, compress::calibrate(float_graph, batches));
 
   Cell results = {{"exp_id", id},        {"base", config.base},     {"kind", config.kind},
                   {"seed", config.seed}, {"epochs", config.epochs}, {"batch", config.batch}};

@@ -38,7 +38,7 @@ int convert(const Arguments& arguments) {
           "convert: int8 needs --calibrate NAME, a data set whose images show the ranges of the activations");
     const auto border = arguments.input == "u8" ? compress::QuantizeOptions::Border::u8
                                                 : compress::QuantizeOptions::Border::f32;
-    graph = compress::quantize_int8(graph, compress::calibrate(graph, calibration_batches(arguments)),
+    graph = compress::quantize(graph, compress::calibrate(graph, calibration_batches(arguments)),
                                     {.input = border});
   }
   graph::save(graph, arguments.output);

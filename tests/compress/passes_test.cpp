@@ -271,8 +271,8 @@ TEST_CASE("a chain of 10,000 nodes is nothing special") {
   graph.set_outputs({y});
   const Graph read = decode(encode(compress::optimize(graph)), "chain");
   CHECK(read.nodes().size() == 10000);
-  std::vector<compress::Range> ranges(read.values().size(), {-1, 1});
-  CHECK(compress::quantize_int8(read, ranges).nodes().size() == 10002);
+  compress::Ranges ranges(read.values().size(), compress::Range{-1, 1});
+  CHECK(compress::quantize(read, ranges).nodes().size() == 10002);
 }
 
 TEST_CASE("a pass that breaks a graph is named") {

@@ -21,11 +21,11 @@ graph::Graph exported(std::string_view name) {
 }
 
 /// Ranges that do not depend on how floats are added up, so that golden files hold on any machine.
-std::vector<compress::Range> plain_ranges(const graph::Graph& graph) {
-  std::vector<compress::Range> ranges(graph.values().size());
-  for (graph::ValueId id : graph.inputs()) ranges[static_cast<std::size_t>(id)] = {0, 1};
-  for (const graph::Node& node : graph.nodes()) ranges[static_cast<std::size_t>(node.output)] = {0, 3};
-  ranges[static_cast<std::size_t>(graph.outputs()[0])] = {-2, 3};
+compress::Ranges plain_ranges(const graph::Graph& graph) {
+  compress::Ranges ranges(graph.values().size());
+  for (graph::ValueId id : graph.inputs()) ranges[static_cast<std::size_t>(id)] = {{0, 1}};
+  for (const graph::Node& node : graph.nodes()) ranges[static_cast<std::size_t>(node.output)] = {{0, 3}};
+  ranges[static_cast<std::size_t>(graph.outputs()[0])] = {{-2, 3}};
   return ranges;
 }
 
@@ -55,14 +55,14 @@ TEST_CASE("the models' graphs after export and after quantization are the golden
     const graph::Graph real = exported(model.name);
     check_golden(fmt::format("graph_{}_f32.txt", model.name), to_string(real));
     check_golden(fmt::format("graph_{}_i8.txt", model.name),
-                 to_string(compress::quantize_int8(real, plain_ranges(real))));
+                 to_string(compress::quantize(real, plain_ranges(real))));
   }
 }
 
 TEST_CASE("files of the models have the sizes they should") {
   const auto bytes = [](std::string_view name) {
     const graph::Graph real = exported(name);
-    return graph::encode(compress::quantize_int8(real, plain_ranges(real))).size();
+    return graph::encode(compress::quantize(real, plain_ranges(real))).size();
   };
   CHECK(bytes("dscnn") <= 2200);
   CHECK(bytes("conv") <= 35800);

@@ -71,7 +71,7 @@ TEST_CASE("deployed plans give what the module gives, at every level, for every 
       expected.insert(expected.end(), logits.span<float>().begin(), logits.span<float>().end());
       if (calibration.size() < 5) calibration.push_back(batch->images);
     }
-    const graph::Graph int8 = compress::quantize_int8(graph, compress::calibrate(graph, calibration));
+    const graph::Graph int8 = compress::quantize(graph, compress::calibrate(graph, calibration));
     const std::vector<float> int8_reference = run_all(int8, loader, runtime::Level::reference);
 
     for (int i = 0; i <= static_cast<int>(runtime::best_level()); ++i) {

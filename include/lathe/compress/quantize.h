@@ -2,20 +2,24 @@
 
 #include <lathe/core/tensor.h>
 #include <lathe/graph/graph.h>
+#include <lathe/graph/quantization.h>
 
-#include <cstdint>
+#include <cstddef>
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
-/// Post-training quantization of an optimised float graph to 8 bits. Jacob et al. 2018; the arithmetic is
-/// that of the TFLite 8-bit quantization specification.
+/// Quantization of an optimised float graph, with ranges from calibration (after training) or from the
+/// quantizers of a model that was trained with them. Jacob et al. 2018; the arithmetic is that of the TFLite
+/// 8-bit quantization specification.
 namespace lathe::compress {
 
 /// The range of one value over the calibration images; always includes 0.
-struct Range {
-  float min = 0;
-  float max = 0;
-};
+using graph::Range;
+
+/// Ranges by ValueId. A value without one (a constant, or what no quantizer watches) stays float.
+using Ranges = std::vector<std::optional<Range>>;
 
 /// How a range is estimated from what was seen.
 enum class Estimator { min_max };
@@ -25,10 +29,9 @@ struct CalibrationOptions {
 };
 
 /// Runs the graph on the batches ([N,H,W,C] f32 each) with the training kernels and returns a range for every
-/// f32 activation, by ValueId (constants keep {0,0}). Throws Error when a value is not finite or there are no
-/// batches.
-std::vector<Range> calibrate(const graph::Graph& graph, std::span<const Tensor> batches,
-                             const CalibrationOptions& options = {});
+/// f32 activation. Throws Error when a value is not finite or there are no batches.
+Ranges calibrate(const graph::Graph& graph, std::span<const Tensor> batches,
+                 const CalibrationOptions& options = {});
 
 struct QuantizeOptions {
   /// What the caller hands over and gets back. The float input is quantized by the first node of the graph;
@@ -37,13 +40,20 @@ struct QuantizeOptions {
   Border input = Border::f32;
 };
 
-/// Weights int8 symmetric (per output channel; -127..127), activations int8 asymmetric, bias int32. Output is
-/// f32 (logits dequantized by the last node). Throws Error naming a node that cannot be quantized.
-graph::Graph quantize_int8(const graph::Graph& graph, std::span<const Range> ranges,
-                           const QuantizeOptions& options = {});
+/// A node that stays float in a quantized graph.
+struct LeftOut {
+  std::size_t node = 0;  ///< index in the graph that was given
+  std::string reason;
+};
 
-/// scale and zero point of an asymmetric int8 tensor with this range: scale = (max-min)/255, zero point
-/// nudged so that 0 is exact.
-graph::Quantization int8_parameters(Range range);
+/// A graph in which every node that can runs in integers: weights int8 symmetric (per output channel,
+/// -127..127), activations int8 asymmetric, bias int32. A node can when its op has an integer form, its
+/// weights are constants, and its activations have ranges; those of values without one follow from the values
+/// around them where an op only hands numbers on (pooling, reshape, concat, pad), and some outputs have fixed
+/// ones. The others stay float, with quantize and dequantize nodes at the borders, and are listed in
+/// `left_float`. Output is f32. Throws Error when a range is not finite or does not include 0, and when the
+/// graph is not a float one.
+graph::Graph quantize(const graph::Graph& graph, std::span<const std::optional<Range>> ranges,
+                      const QuantizeOptions& options = {}, std::vector<LeftOut>* left_float = nullptr);
 
 }  // namespace lathe::compress

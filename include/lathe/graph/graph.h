@@ -128,6 +128,10 @@ class Graph {
 /// - activate (others): i8 with own output parameters; with activation none it only rescales.
 void verify(const Graph& graph);
 
+/// The part of it that concerns the dtypes and parameters of what one node reads and writes; the shapes are
+/// known to agree. Throws Error without the node's name.
+void verify_types(const Graph& graph, const Node& node);
+
 /// "node 3 conv1 (conv2d)": how errors speak of a node of this graph.
 std::string describe(const Graph& graph, const Node& node);
 
