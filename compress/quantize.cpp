@@ -211,7 +211,7 @@ void check_ranges(const Graph& graph, std::span<const std::optional<Range>> rang
 }  // namespace
 
 Graph quantize(const Graph& graph, std::span<const std::optional<Range>> ranges,
-               const QuantizeOptions& options, std::vector<LeftOut>* left_float) {
+               const QuantizeOptions& options, std::vector<FloatNode>* left_float) {
   graph::verify(graph);
   check_ranges(graph, ranges);
   Ranges known(ranges.begin(), ranges.end());

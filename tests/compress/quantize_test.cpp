@@ -16,7 +16,7 @@
 using namespace lathe;
 using namespace lathe::graph;
 using compress::calibrate;
-using compress::LeftOut;
+using compress::FloatNode;
 using compress::quantize;
 using compress::QuantizeOptions;
 using compress::Ranges;
@@ -307,7 +307,7 @@ TEST_CASE("nodes without an integer form stay float and are listed with the reas
   const ValueId product = graph.add_node(Multiply{}, {w, w}, "mask");
   graph.set_outputs({graph.add_node(Linear{}, {silu, product}, "masked")});
 
-  std::vector<LeftOut> left{{7, "of an earlier call"}};
+  std::vector<FloatNode> left{{7, "of an earlier call"}};
   const Graph mixed = quantize(graph, ranges_of(graph, {-2, 2}), {}, &left);
   REQUIRE(left.size() == 4);
   CHECK(left[0].node == 1);
@@ -333,7 +333,7 @@ TEST_CASE("a value without a range stays float, and so do the nodes that touch i
   graph.set_outputs({graph.add_node(Linear{}, {second, w}, "third")});
   Ranges ranges = ranges_of(graph, {-2, 2});
   ranges[static_cast<std::size_t>(second)] = {};
-  std::vector<LeftOut> left;
+  std::vector<FloatNode> left;
   const Graph mixed = quantize(graph, ranges, {}, &left);
   CHECK(in_integers(mixed, "head"));
   REQUIRE(left.size() == 2);
@@ -376,7 +376,7 @@ TEST_CASE("ranges pass through ops that hand numbers on, both ways where that ch
   ranges[static_cast<std::size_t>(x)] = Range{-1, 1};
   ranges[static_cast<std::size_t>(pool)] = Range{-2, 2};
   ranges[static_cast<std::size_t>(flat)] = Range{-3, 3};
-  std::vector<LeftOut> left;
+  std::vector<FloatNode> left;
   const Graph mixed = quantize(graph, ranges, {}, &left);
   CHECK(parameters(mixed, "a") == activation_parameters({-2, 2}, 8));
   CHECK(parameters(mixed, "softmax") == Quantization{{1.f / 256}, -128});
@@ -394,7 +394,7 @@ TEST_CASE("a layer whose sums could leave 32 bits stays float") {
   const ValueId large = graph.add_node(Linear{}, {x, w}, "large");
   const ValueId v = constant(graph, "v", {2, 2}, {1, 1, 1, 1});
   graph.set_outputs({graph.add_node(Linear{}, {large, v}, "small")});
-  std::vector<LeftOut> left;
+  std::vector<FloatNode> left;
   const Graph mixed = quantize(graph, ranges_of(graph, {-1, 1}), {}, &left);
   REQUIRE(left.size() == 1);
   CHECK(left[0].node == 0);
@@ -432,9 +432,9 @@ TEST_CASE("integer plans of random graphs compute nearly what the float graphs d
   for (std::uint64_t seed = 0; seed < 150; ++seed) {
     const Graph real = compress::optimize(random_graph(seed));
     const Tensor x = random_input(real, 16, seed);
-    std::vector<LeftOut> left;
+    std::vector<FloatNode> left;
     const Graph integer = quantize(real, calibrate(real, std::span(&x, 1)), {}, &left);
-    for (const LeftOut& node : left) CHECK(name(real.nodes()[node.node].op) == "batch_norm");
+    for (const FloatNode& node : left) CHECK(name(real.nodes()[node.node].op) == "batch_norm");
     const double error = relative_error(integer, real, x);
     INFO("seed ", seed, "\n", to_string(real));
     CHECK(error < 0.1);
@@ -454,7 +454,7 @@ TEST_CASE("so they do when some values have no range") {
     Rng rng(seed);
     for (auto& range : ranges)
       if (rng.below(3) == 0) range.reset();
-    std::vector<LeftOut> left;
+    std::vector<FloatNode> left;
     const Graph mixed = quantize(real, ranges, {}, &left);
     INFO("seed ", seed, "\n", to_string(mixed));
     CHECK(relative_error(mixed, real, x) < 0.1);

@@ -41,7 +41,7 @@ struct QuantizeOptions {
 };
 
 /// A node that stays float in a quantized graph.
-struct LeftOut {
+struct FloatNode {
   std::size_t node = 0;  ///< index in the graph that was given
   std::string reason;
 };
@@ -54,6 +54,6 @@ struct LeftOut {
 /// `left_float`. Output is f32. Throws Error when a range is not finite or does not include 0, and when the
 /// graph is not a float one.
 graph::Graph quantize(const graph::Graph& graph, std::span<const std::optional<Range>> ranges,
-                      const QuantizeOptions& options = {}, std::vector<LeftOut>* left_float = nullptr);
+                      const QuantizeOptions& options = {}, std::vector<FloatNode>* left_float = nullptr);
 
 }  // namespace lathe::compress
