@@ -106,7 +106,7 @@ std::vector<float> place(Values values, int k, CentroidInit init, Rng& rng) {
   if (values.empty()) return std::vector<float>(static_cast<std::size_t>(k), 0.0f);
   if (init == CentroidInit::kmeans) {
     std::vector<float> different(values.begin(), values.end());
-    different.erase(std::ranges::unique(different).begin(), different.end());
+    different.erase(std::unique(different.begin(), different.end()), different.end());
     if (different.size() <= static_cast<std::size_t>(k)) {
       different.resize(static_cast<std::size_t>(k), different.back());
       return different;

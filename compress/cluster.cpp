@@ -22,7 +22,7 @@ bool has_zeros(std::span<const float> values) { return std::ranges::count(values
 std::vector<float> unique_values(std::span<const float> values) {
   std::vector<float> result(values.begin(), values.end());
   std::ranges::sort(result);
-  result.erase(std::ranges::unique(result).begin(), result.end());
+  result.erase(std::unique(result.begin(), result.end()), result.end());
   return result;
 }
 

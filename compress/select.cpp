@@ -96,12 +96,12 @@ std::vector<SelectedWeight> select_weights(layers::Module& model, const Selectio
   const std::vector<SelectedLayer> layers = select_layers(model, selection, method, default_types);
   std::vector<SelectedWeight> result;
   for (const auto& [path, layer] : layers)
-    for (const auto& [name, parameter] : own_parameters(*layer)) {
+    for (const layers::NamedParameter& own : own_parameters(*layer)) {
       const auto same = [&](const SelectedWeight& weight) {
-        return weight.parameter.master().is(parameter.master());
+        return weight.parameter.master().is(own.parameter.master());
       };
-      if (is_weight(parameter) && std::ranges::none_of(result, same))
-        result.push_back({path.empty() ? name : path + "." + name, parameter, layer});
+      if (is_weight(own.parameter) && std::ranges::none_of(result, same))
+        result.push_back({path.empty() ? own.name : path + "." + own.name, own.parameter, layer});
     }
   check(!result.empty(), "{}: no selected layer has a weight of rank 2 or more; selected are: {}", method,
         list(layers));
