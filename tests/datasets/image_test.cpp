@@ -128,6 +128,22 @@ TEST_CASE("image: every cut of a picture is an error that names it") {
   CHECK_ERROR(decode(half.substr(0, half.size() / 2), {28, 28, 1}), "a.png: damaged JPEG picture");
 }
 
+TEST_CASE("Huffman tables with more symbols than there can be never reach the decoder") {
+  const Size size{32, 24};
+  const std::string whole = jpeg(size, pattern(size, 3));
+  for (std::size_t at = whole.find("\xFF\xC4"); at != std::string::npos;
+       at = whole.find("\xFF\xC4", at + 1)) {
+    std::string bad = whole;
+    bad[at + 5] = bad[at + 6] = '\xFF';  // codes of one and of two bits
+    CHECK_ERROR(decode(bad, {24, 32, 3}), "damaged JPEG picture (bad Huffman table)");
+    CHECK_ERROR(decode(whole.substr(0, at + 10), {24, 32, 3}), "damaged JPEG picture");
+  }
+  // The same bytes are harmless in a comment.
+  std::string commented = whole;
+  commented.insert(2, std::string("\xFF\xFE\x00\x20\xFF\xC4\x00\x1C", 8) + std::string(26, '\xFF'));
+  CHECK(decode(commented, {24, 32, 3}).shape() == decode(whole, {24, 32, 3}).shape());
+}
+
 TEST_CASE("image: damaged pictures give an error or some picture, never worse") {
   const Size size{24, 20};
   Rng rng(1);
