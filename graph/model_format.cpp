@@ -50,7 +50,7 @@ Derived derive(const Graph& graph) {
 }
 
 encoding::Traits traits_of(const Shape& shape, Dtype dtype) {
-  encoding::Traits traits{.real = dtype == Dtype::f32};
+  encoding::Traits traits{.real = dtype == Dtype::f32 || dtype == Dtype::f16};
   const auto narrow = [](std::int64_t extent) {
     return static_cast<std::uint32_t>(
         std::min<std::int64_t>(extent, std::numeric_limits<std::int32_t>::max()));

@@ -7,8 +7,7 @@
 namespace lathe::graph::encoding {
 namespace {
 
-// How many contexts each predictor has, and how many bits a symbol has.
-constexpr std::size_t kTextContexts = 5, kElementContexts = 8, kClassContexts = 3, kFractionContexts = 2;
+// How many bits a symbol has.
 constexpr int kClassBits = 7, kFractionBits = 2;
 // Groups of counters, as powers of two: enough for kMaxCoded elements.
 constexpr int kTextGroups = 9, kElementGroups = 11, kIntegerGroups = 7;
@@ -88,18 +87,18 @@ class Values {
 }  // namespace
 
 Models::Models()
-    : text_(kTextContexts, kSets, kTextGroups),
-      elements_(kElementContexts, 2 * kSets, kElementGroups),
-      classes_(kClassContexts, kSets, kIntegerGroups),
-      fractions_(kFractionContexts, kSets, kIntegerGroups) {}
+    : text_(kSets, kTextGroups),
+      elements_(2 * kSets, kElementGroups),
+      classes_(kSets, kIntegerGroups),
+      fractions_(kSets, kIntegerGroups) {}
 
 /// Bytes are predicted from the 0 to 4 bytes before.
 template <typename Coder>
 void Models::text(Coder& coder, std::span<std::byte> bytes) {
   std::uint32_t last = 0;
-  std::array<std::uint32_t, kTextContexts> contexts{};
+  decltype(text_)::Contexts contexts{};
   for (std::byte& byte : bytes) {
-    for (std::uint32_t order = 0; order < kTextContexts; ++order)
+    for (std::uint32_t order = 0; order < contexts.size(); ++order)
       contexts[order] = context(order, order == 0 ? 0 : (last << (32 - 8 * order)) % 134217689);
     const std::uint32_t value = text_.symbol(coder, static_cast<std::uint32_t>(byte), 8, 0, contexts, 0);
     byte = static_cast<std::byte>(value);
@@ -122,7 +121,7 @@ void Models::elements(Coder& coder, std::span<std::byte> bytes, const Traits& tr
     const Neighbours& near = values.near;
     const auto sum = static_cast<std::uint32_t>(std::abs(near.left) + std::abs(near.back) +
                                                 std::abs(near.above) + std::abs(near.up));
-    const std::array<std::uint32_t, kElementContexts> contexts{
+    const decltype(elements_)::Contexts contexts{
         context(0, static_cast<std::uint32_t>(bits)),
         context(array, 0),
         context(array + 1, values.row),
@@ -154,8 +153,8 @@ void Models::integers(Coder& coder, std::span<std::byte> bytes) {
     std::memcpy(&element, bytes.data() + i * sizeof(T), sizeof(T));
     const T folded =
         static_cast<T>(element << 1) ^ static_cast<T>(static_cast<Signed>(element) >> (kWidth - 1));
-    const std::array<std::uint32_t, kClassContexts> contexts{context(0, kWidth), context(array, 0),
-                                                             context(array + 1, last)};
+    const decltype(classes_)::Contexts contexts{context(0, kWidth), context(array, 0),
+                                                context(array + 1, last)};
     const std::uint32_t width = classes_.symbol(coder, static_cast<std::uint32_t>(std::bit_width(folded)),
                                                 kClassBits, 0, contexts, 0);
     last = width;
@@ -163,7 +162,7 @@ void Models::integers(Coder& coder, std::span<std::byte> bytes) {
     int rest = std::min(static_cast<int>(width), kWidth) - 1;
     if (rest >= kFractionBits) {
       rest -= kFractionBits;
-      const std::array<std::uint32_t, kFractionContexts> inner{context(1, kWidth), context(array + 2, width)};
+      const decltype(fractions_)::Contexts inner{context(1, kWidth), context(array + 2, width)};
       const auto fraction = static_cast<std::uint32_t>(folded >> rest) & ((1U << kFractionBits) - 1);
       value = static_cast<T>(value << kFractionBits |
                              fractions_.symbol(coder, fraction, kFractionBits, 0, inner, 0));

@@ -11,7 +11,7 @@ namespace lathe::graph::encoding {
 /// What is known of an array beside its bytes, from the shape of the constant and how it is used. Predictions
 /// for the coded stream are made from it, so writer and reader must have the same.
 struct Traits {
-  bool real = false;       ///< f32 rather than integers
+  bool real = false;       ///< f32 or f16 rather than integers
   std::uint32_t row = 0;   ///< elements of an output channel; 0: all are one row
   std::uint32_t step = 0;  ///< from an element to that of the next place in the image; 0: unknown
   std::uint32_t line = 0;  ///< from an element to that of the next line of the image; 0: unknown
@@ -43,7 +43,10 @@ class Models {
   template <typename T, typename Coder>
   void integers(Coder& coder, std::span<std::byte> bytes);
 
-  Predictor text_, elements_, classes_, fractions_;
+  Predictor<5> text_;
+  Predictor<8> elements_;
+  Predictor<3> classes_;
+  Predictor<2> fractions_;
   std::uint32_t arrays_ = 0;
 };
 

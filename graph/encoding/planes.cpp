@@ -1,19 +1,32 @@
 #include "encoding.h"
 
 // Numbers of several bytes: all lowest bytes together, then all second ones, and so on. The upper ones are
-// alike, the lower ones are noise. In f32 numbers the exponent comes to fill the upper byte, with the sign
-// below it.
+// alike, the lower ones are noise. In f16 and f32 numbers the exponent comes to fill the upper bits, with the
+// sign below it.
 namespace lathe::graph::encoding {
 namespace {
 
-constexpr std::uint32_t kSign = 0x80000000, kExponent = 0x7F800000, kMantissa = 0x007FFFFF;
+/// Parts of a floating-point number whose bits are in T.
+template <typename T>
+struct Bits {
+  static constexpr int kExponentBits = sizeof(T) == 2 ? 5 : 8;
+  static constexpr T kSign = static_cast<T>(T{1} << (8 * sizeof(T) - 1));
+  static constexpr T kMantissa = static_cast<T>((T{1} << (8 * sizeof(T) - 1 - kExponentBits)) - 1);
+  static constexpr T kExponent = static_cast<T>(~(kSign | kMantissa));
 
-/// sign exponent mantissa <-> exponent sign mantissa
-std::uint32_t exponent_first(std::uint32_t x) {
-  return (x & kExponent) << 1 | (x & kSign) >> 8 | (x & kMantissa);
-}
-std::uint32_t sign_first(std::uint32_t x) {
-  return (x >> 1 & kExponent) | (x << 8 & kSign) | (x & kMantissa);
+  /// sign exponent mantissa <-> exponent sign mantissa
+  static T exponent_first(T x) {
+    return static_cast<T>((x & kExponent) << 1 | (x & kSign) >> kExponentBits | (x & kMantissa));
+  }
+  static T sign_first(T x) {
+    return static_cast<T>((x >> 1 & kExponent) | (x << kExponentBits & kSign) | (x & kMantissa));
+  }
+};
+
+template <typename Change>
+void change_all(std::span<std::byte> bytes, Change change) {
+  using T = decltype(change(0));
+  for (std::size_t i = 0; i < bytes.size() / sizeof(T); ++i) store<T>(bytes, i, change(load<T>(bytes, i)));
 }
 
 /// The upper planes resemble the numbers themselves.
@@ -27,15 +40,13 @@ Traits of_plane(const Traits& traits) {
 
 std::optional<Encoded> encode_planes(const Array& array, const Search& search) {
   if (array.size == 1 || array.count() < 2) return {};
+  std::vector<std::byte> bytes(array.bytes.begin(), array.bytes.end());
+  if (array.traits.real && array.size == 2) change_all(bytes, Bits<std::uint16_t>::exponent_first);
+  if (array.traits.real && array.size == 4) change_all(bytes, Bits<std::uint32_t>::exponent_first);
   Encoded result = begin(Kind::planes);
   std::vector<std::byte> plane(array.count());
   for (std::size_t byte = 0; byte < array.size; ++byte) {
-    for (std::size_t i = 0; i < plane.size(); ++i) {
-      plane[i] = array.bytes[i * array.size + byte];
-      if (array.traits.real)
-        plane[i] =
-            static_cast<std::byte>(exponent_first(load<std::uint32_t>(array.bytes, i)) >> (8 * byte) & 255);
-    }
+    for (std::size_t i = 0; i < plane.size(); ++i) plane[i] = bytes[i * array.size + byte];
     append(result,
            search.smallest({.bytes = plane, .traits = of_plane(array.traits)}, Search::Among::simple));
   }
@@ -50,8 +61,8 @@ void decode_planes(Source& source, std::span<std::byte> out, std::size_t size, c
     decode(source, plane, 1, of_plane(traits), depth);
     for (std::size_t i = 0; i < plane.size(); ++i) out[i * size + byte] = plane[i];
   }
-  if (!traits.real) return;
-  for (std::size_t i = 0; i < plane.size(); ++i) store(out, i, sign_first(load<std::uint32_t>(out, i)));
+  if (traits.real && size == 2) change_all(out, Bits<std::uint16_t>::sign_first);
+  if (traits.real && size == 4) change_all(out, Bits<std::uint32_t>::sign_first);
 }
 
 }  // namespace lathe::graph::encoding

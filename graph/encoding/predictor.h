@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
@@ -12,27 +13,48 @@
 /// compression"). Integers only: every machine computes the same probabilities.
 namespace lathe::graph::encoding {
 
+/// Conversions between probabilities and logits, ln(p / (1 - p)). In integers throughout: floating-point
+/// functions may differ in the last bit between machines.
+struct PredictorTables {
+  static constexpr int kMaxLogit = 2047;  // logits are in 1/256: nearly 8
+  static constexpr int kLimit = 255;      // bits after which a counter forgets as fast as it learns
+
+  std::array<std::int16_t, 4096> logit{};                      // of (i + 1/2) / 4096
+  std::array<std::uint16_t, 2 * kMaxLogit + 1> probability{};  // of (i - kMaxLogit) / 256, in 1/65536
+  std::array<std::int32_t, kLimit + 1> rate{};                 // 1 / (n + 1.6), in 1/65536
+
+  constexpr PredictorTables();
+};
+extern const PredictorTables kPredictorTables;
+
+/// `contexts`: how many contexts there are.
+template <std::size_t contexts>
 class Predictor {
  public:
-  static constexpr std::size_t kMaxContexts = 12;
+  using Contexts = std::array<std::uint32_t, contexts>;
 
   /// `sets`: how many sets of weights can be chosen from. Each context has 2^group_bits groups of 16
   /// counters.
-  Predictor(std::size_t contexts, std::size_t sets, int group_bits);
+  Predictor(std::size_t sets, int group_bits)
+      : group_bits_(group_bits),
+        groups_(contexts << group_bits),
+        weights_(contexts * sets, static_cast<std::int32_t>(kWeightUnit * 6 / (5 * contexts))) {
+    for (Group& group : groups_) group.fill(Counter{1} << 31);
+  }
 
   /// Codes a symbol of `bits` bits (at most 8) with RangeEncoder or RangeDecoder. First comes whether it is
-  /// 0, then, if not, its bits from the highest, those of `flip` inverted. `contexts`: as many numbers below
-  /// 2^27 as there are contexts, each telling one kind of surroundings from the others. The weights for
-  /// whether it is 0 are those of `set`, those for the bits of the sets after it.
+  /// 0, then, if not, its bits from the highest, those of `flip` inverted. `which`: numbers below 2^27, each
+  /// telling one kind of surroundings from the others. The weights for whether it is 0 are those of `set`,
+  /// those for the bits of the sets after it.
   template <typename Coder>
-  std::uint32_t symbol(Coder& coder, std::uint32_t value, int bits, std::uint32_t flip,
-                       std::span<const std::uint32_t> contexts, std::uint32_t set) {
-    locate(contexts, 0);
+  std::uint32_t symbol(Coder& coder, std::uint32_t value, int bits, std::uint32_t flip, const Contexts& which,
+                       std::uint32_t set) {
+    locate(which, 0);
     if (!bit(coder, value != 0, 0, set)) return 0;
     value ^= flip;
     std::uint32_t prefix = 1;  // the bits so far behind a 1
     for (int depth = 0; depth < bits; ++depth) {
-      if (depth == 4) locate(contexts, prefix);
+      if (depth == 4) locate(which, prefix);
       // Four bits are one walk through a group, from its counter 1.
       const std::uint32_t walked = 1U << (depth % 4);
       const std::uint32_t node = walked | (prefix & (walked - 1));
@@ -48,28 +70,61 @@ class Predictor {
   /// The counters of a context and four bits of a symbol lie together.
   using Group = std::array<Counter, 16>;
 
-  void locate(std::span<const std::uint32_t> contexts, std::uint32_t prefix);
-  std::uint32_t predict(std::uint32_t node, std::uint32_t set);
-  void update(bool bit);
+  static constexpr int kWeightUnit = 65536;
+  static constexpr int kMaxWeight = 64 * kWeightUnit;
+  static constexpr int kLearningShift = 15;  // rate of learning: 65536 * 256 / 2^15 / 65536 = 1/128
+
+  static std::uint32_t mix_bits(std::uint32_t x) {
+    x *= 0x9E3779B1U;
+    x ^= x >> 15;
+    x *= 0x85EBCA77U;
+    return x ^ x >> 13;
+  }
+
+  void locate(const Contexts& which, std::uint32_t prefix) {
+    for (std::size_t i = 0; i < contexts; ++i) {
+      const std::uint32_t place = mix_bits(which[i] * 32 + prefix) >> (32 - group_bits_);
+      group_[i] = &groups_[(i << group_bits_) + place];
+    }
+  }
 
   template <typename Coder>
   bool bit(Coder& coder, bool value, std::uint32_t node, std::uint32_t set) {
-    value = coder.bit(value, predict(node, set));
-    update(value);
+    constexpr int kMaxLogit = PredictorTables::kMaxLogit;
+    const PredictorTables& tables = kPredictorTables;
+    std::int32_t* const weight = &weights_[set * contexts];
+    std::array<std::int32_t, contexts> input;
+    std::int64_t sum = 0;
+    for (std::size_t i = 0; i < contexts; ++i) {
+      const Counter counter = (*group_[i])[node];
+      // What was seen a few times only counts less.
+      const auto seen = std::min<std::int32_t>(static_cast<std::int32_t>(counter & 1023) * 2 + 4, 16);
+      input[i] = tables.logit[counter >> 20] * seen / 16;
+      sum += std::int64_t{weight[i]} * input[i];
+    }
+    const auto logit =
+        static_cast<std::int32_t>(std::clamp<std::int64_t>(sum / kWeightUnit, -kMaxLogit, kMaxLogit));
+    const std::uint32_t probability = tables.probability[static_cast<std::size_t>(logit + kMaxLogit)];
+
+    value = coder.bit(value, probability);
+
+    const std::int32_t error = (value ? 65536 : 0) - static_cast<std::int32_t>(probability);
+    const std::int64_t target = value ? (1 << 22) - 1 : 0;
+    for (std::size_t i = 0; i < contexts; ++i) {
+      weight[i] = std::clamp(weight[i] + ((input[i] * error) >> kLearningShift), -kMaxWeight, kMaxWeight);
+      Counter& counter = (*group_[i])[node];
+      const Counter seen = counter & 1023;
+      const auto p = static_cast<std::int32_t>(counter >> 10);
+      const auto moved = static_cast<Counter>(p + ((target - p) * tables.rate[seen] >> 16));
+      counter = moved << 10 | std::min<Counter>(seen + 1, PredictorTables::kLimit);
+    }
     return value;
   }
 
-  std::size_t contexts_;
   int group_bits_;
   std::vector<Group> groups_;
   std::vector<std::int32_t> weights_;
-
-  // Of the bit at hand.
-  std::array<Group*, kMaxContexts> group_{};
-  std::array<Counter*, kMaxContexts> counter_{};
-  std::array<std::int32_t, kMaxContexts> input_{};
-  std::int32_t* weight_ = nullptr;
-  std::int32_t probability_ = 0;
+  std::array<Group*, contexts> group_{};  // of the symbol at hand
 };
 
 }  // namespace lathe::graph::encoding

@@ -119,7 +119,8 @@ constexpr int kRaw = 0, kDeflate = 1, kCoded = 2, kPacked = 3, kPalette = 4, kSp
 TEST_CASE("every array comes back from every encoding") {
   const Traits image{.row = 20, .step = 4, .line = 12};
   for (const Bytes& bytes : arrays<std::int8_t>(1)) check_all(bytes, 1, {}), check_all(bytes, 1, image);
-  for (const Bytes& bytes : arrays<std::int16_t>(2)) check_all(bytes, 2, {});
+  for (const Bytes& bytes : arrays<std::int16_t>(2))
+    check_all(bytes, 2, {}), check_all(bytes, 2, {.real = true});
   for (const Bytes& bytes : arrays<std::int32_t>(3)) check_all(bytes, 4, {});
   for (const Bytes& bytes : arrays<std::int64_t>(4)) check_all(bytes, 8, {});
   for (const Bytes& bytes : arrays<float>(5)) check_all(bytes, 4, {.real = true});
@@ -173,6 +174,30 @@ TEST_CASE("the smallest form is the one that fits the numbers") {
   const Bytes half = bytes_of(reals);
   CHECK(kinds_of(plain.smallest({.bytes = half, .size = 4, .traits = {.real = true}}), half.size(), 4,
                  array.traits) == "sparse(packed(raw) planes(raw raw raw deflate))");
+}
+
+TEST_CASE("weights in half precision take little more than their mantissas") {
+  // Bell-shaped, cut to 11 significant bits: 10 bits of mantissa and a sign are noise, the exponent takes
+  // some 2 bits.
+  Rng rng(8);
+  std::vector<std::uint16_t> halves(4000);
+  for (std::uint16_t& half : halves) {
+    const auto bits = std::bit_cast<std::uint32_t>(0.05f * rng.normal());
+    const auto exponent = static_cast<int>(bits >> 23 & 255) - 127 + 15;
+    half = exponent <= 0
+               ? std::uint16_t{0}
+               : static_cast<std::uint16_t>((bits >> 16 & 0x8000) | static_cast<unsigned>(exponent) << 10 |
+                                            (bits >> 13 & 0x3FF));
+  }
+  const Models models;
+  const Bytes bytes = bytes_of(halves);
+  const Array array{.bytes = bytes, .size = 2, .traits = {.real = true}};
+  const Encoded coded = Search(models, kNoLimit).smallest(array), plain = Search().smallest(array);
+  CHECK(kinds_of(coded, bytes.size(), 2, array.traits) == "planes(raw coded)");
+  CHECK(kinds_of(plain, bytes.size(), 2, array.traits) == "planes(raw deflate)");
+  const std::size_t coded_bytes = coded.data.size() + encode_stream({}, coded.coded).size();
+  CHECK(coded_bytes < bytes.size() * 14 / 16);
+  CHECK(plain.data.size() < bytes.size() * 14 / 16);
 }
 
 TEST_CASE("packing drops bits that are zero in all and what all have in common") {

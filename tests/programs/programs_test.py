@@ -110,6 +110,26 @@ class Programs(unittest.TestCase):
         self.assertIn("1,506 all, 1,346 trainable", run("lathe", "info", "--model", "dscnn").stdout)
         self.assertIn("conv2d", run("lathe", "info", self.int8).stdout)
 
+    def test_info_shows_where_every_byte_goes(self):
+        for file, dtype in ((self.int8, "i8"), (self.float, "f32")):
+            result = run("lathe", "info", file, "--bytes")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            table = result.stdout.split("\n\n")[0].splitlines()
+            rows = [line.split() for line in table[1:] if not set(line) <= set("- ")]
+            self.assertEqual(rows[-1][0], "all")
+            self.assertEqual(int(rows[-1][-2]), file.stat().st_size)
+            self.assertEqual(sum(int(row[-2]) for row in rows[:-1]), file.stat().st_size)
+            for part in ("header", "checksum", "graph"):
+                self.assertEqual(sum(row[0] == part for row in rows), 1)
+            weights = next(row for row in rows if row[:2] == ["linear.weight", "elements"])
+            self.assertEqual(weights[2:4], [dtype, "[10,2028]"])
+            self.assertIn("20280", weights)
+            self.assertIn(f"file: {file.stat().st_size} bytes; with all numbers as they are in memory: ", result.stdout)
+        self.assert_one_line(run("lathe", "info", "--bytes"), 2, "--bytes needs a .lathe file")
+        checkpoint = self.out / "checkpoints/tutorial_baseline_s0.safetensors"
+        self.assert_one_line(run("lathe", "info", checkpoint, "--bytes"), 1, checkpoint.name, "not a lathe model file")
+        self.assert_one_line(run("lathe", "info", "/nowhere/x.lathe", "--bytes"), 1, "/nowhere/x.lathe", "No such file")
+
     def test_a_checkpoint_converts_to_the_same_files(self):
         checkpoint = self.out / "checkpoints/tutorial_baseline_s0.safetensors"
         target = self.folder / "again.lathe"
