@@ -266,6 +266,19 @@ Shape infer(const ClusterLookup& op, Inputs inputs) {
   return x;
 }
 
+Shape infer(const FakeQuantizeWeight& op, Inputs inputs) {
+  check_count(op.kName, inputs, 1, 1);
+  check(inputs[0].rank() >= 1, "{}: the weight must be [O,...], given a scalar", op.kName);
+  return inputs[0];
+}
+
+Shape infer(const FakeQuantize& op, Inputs inputs) {
+  check(op.bits == 8 || op.bits == 16, "{}: bits must be 8 or 16, given {}", op.kName, op.bits);
+  check(std::isfinite(op.min) && std::isfinite(op.max) && op.min <= 0 && op.max >= 0,
+        "{}: the range must be finite and include 0, given {} to {}", op.kName, op.min, op.max);
+  return infer_same(op.kName, inputs);
+}
+
 }  // namespace
 
 Window slide(std::string_view op, std::int64_t in, std::int64_t kernel, std::int64_t stride,

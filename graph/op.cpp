@@ -84,7 +84,8 @@ bool deployable(const Op& op) {
           return !(std::is_same_v<SomeOp, Dropout> || std::is_same_v<SomeOp, CrossEntropy> ||
                    std::is_same_v<SomeOp, KlDivergence> || std::is_same_v<SomeOp, MeanSquaredError> ||
                    std::is_same_v<SomeOp, Scale> || std::is_same_v<SomeOp, Sum> ||
-                   std::is_same_v<SomeOp, ApplyMask> || std::is_same_v<SomeOp, ClusterLookup>);
+                   std::is_same_v<SomeOp, ApplyMask> || std::is_same_v<SomeOp, ClusterLookup> ||
+                   std::is_same_v<SomeOp, FakeQuantizeWeight> || std::is_same_v<SomeOp, FakeQuantize>);
       },
       op);
 }

@@ -116,6 +116,11 @@ std::string ByteReader::text(std::uint64_t count, std::string_view what) {
   return {reinterpret_cast<const char*>(part.data()), part.size()};
 }
 
+// Not inline: g++ 12 warns of its own vector code where it sees that what is appended is empty.
+void ByteWriter::append(std::span<const std::byte> bytes) {
+  bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+}
+
 void ByteWriter::varint(std::uint64_t value) {
   for (; value >= 0x80; value >>= 7) write(static_cast<std::uint8_t>(value | 0x80));
   write(static_cast<std::uint8_t>(value));

@@ -9,8 +9,8 @@ namespace {
 
 std::vector<OpCase> all_cases() {
   std::vector<OpCase> cases;
-  for (auto part : {conv_cases, linear_cases, pool_cases, elementwise_cases, norm_cases, shape_cases, loss_cases,
-                    compression_cases}) {
+  for (auto part : {conv_cases, linear_cases, pool_cases, elementwise_cases, norm_cases, shape_cases,
+                    loss_cases, compression_cases, quantization_cases}) {
     std::vector<OpCase> more = part();
     std::ranges::move(more, std::back_inserter(cases));
   }

@@ -59,6 +59,7 @@ Tensor spaced(const Shape& shape, Rng& rng, float gap);
 
 // The parts of the table, one function for each file op_cases_*.cpp.
 std::vector<OpCase> compression_cases();
+std::vector<OpCase> quantization_cases();
 std::vector<OpCase> conv_cases();
 std::vector<OpCase> linear_cases();
 std::vector<OpCase> pool_cases();

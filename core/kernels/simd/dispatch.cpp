@@ -11,7 +11,7 @@ namespace {
 #define LATHE_KERNELS(level)                                                                       \
   {                                                                                                \
 #level, level::kElementwise, level::kNorm, level::kRows, level::kDropout, level::kCompression, \
-        level::kConv, level::kDepthwise, level::kLinear, level::kPool                              \
+        level::kQuantization, level::kConv, level::kDepthwise, level::kLinear, level::kPool        \
   }
 
 const Kernels kPortable = LATHE_KERNELS(portable);

@@ -105,6 +105,28 @@ struct Compression {
                Index count, float* y, std::int32_t* index, Index n);
 };
 
+/// A number of steps of an integer: value = scale * steps; its code is steps + zero point.
+struct Steps {
+  float scale = 1;
+  float inverse = 1;     ///< 1 / scale
+  float low = -128;      ///< the smallest code less the zero point
+  float high = 127;      ///< the largest
+  float zero_point = 0;  ///< for averages only
+};
+
+/// Real numbers that stand for integers.
+struct Quantization {
+  /// y = scale * clamp(round(x * inverse), low, high), halves away from zero, for averages away from -zero_point.
+  /// NaN stays. inside[i] = 1 where nothing was cut off, else 0. Unless extremes is null, extremes[0] becomes
+  /// the minimum of itself and all x, extremes[1] the maximum.
+  void (*fake_quantize)(const float* x, const Steps& steps, float* y, std::uint8_t* inside, float* extremes,
+                        Index n);
+  void (*fake_quantize_average)(const float* x, const Steps& steps, float* y, std::uint8_t* inside,
+                                float* extremes, Index n);
+  /// dx = inside ? dy : 0. dx may be dy.
+  void (*backward)(const float* dy, const std::uint8_t* inside, float* dx, Index n);
+};
+
 struct Kernels {
   const char* level;  ///< "portable", "avx2", "avx512"
   const Elementwise& elementwise;
@@ -112,6 +134,7 @@ struct Kernels {
   const Rows& rows;
   const Dropout& dropout;
   const Compression& compression;
+  const Quantization& quantization;
   const Conv& conv;
   const Depthwise& depthwise;
   const Linear& linear;
@@ -135,6 +158,7 @@ void use_level(int level);
   extern const Rows kRows;               \
   extern const Dropout kDropout;         \
   extern const Compression kCompression; \
+  extern const Quantization kQuantization; \
   extern const Conv kConv;               \
   extern const Depthwise kDepthwise;     \
   extern const Linear kLinear;           \

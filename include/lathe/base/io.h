@@ -90,11 +90,10 @@ class ByteWriter {
   template <typename T>
   requires std::is_arithmetic_v<T>
   void write(T value) {
-    const auto* bytes = reinterpret_cast<const std::byte*>(&value);
-    bytes_.insert(bytes_.end(), bytes, bytes + sizeof(T));
+    append(std::as_bytes(std::span(&value, 1)));
   }
   void varint(std::uint64_t value);
-  void append(std::span<const std::byte> bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
+  void append(std::span<const std::byte> bytes);
   void text(std::string_view text) { append(std::as_bytes(std::span(text.data(), text.size()))); }
 
   std::size_t size() const { return bytes_.size(); }

@@ -57,6 +57,15 @@ Tensor mean_squared_error(const Tensor& x, const Tensor& target);
 /// What weights pass through while they are compressed in training.
 Tensor apply_mask(const Tensor& x, const Tensor& mask);
 Tensor cluster_lookup(const Tensor& x, const Tensor& centroids, const graph::ClusterLookup& op = {});
+Tensor fake_quantize_weight(const Tensor& x, const graph::FakeQuantizeWeight& op = {});
+
+/// What activations pass through in quantization-aware training. Unless null, `seen` is widened to all elements of x, in the
+/// same pass.
+struct Extremes {
+  float min = 0;
+  float max = 0;
+};
+Tensor fake_quantize(const Tensor& x, const graph::FakeQuantize& op, Extremes* seen = nullptr);
 
 /// Runs one op of the vocabulary on its inputs in the order that graph/op.h lists: how a Graph is evaluated with the training
 /// kernels. Throws Error on quantize and dequantize (integers belong to the runtime) and on dropout (it needs an Rng).

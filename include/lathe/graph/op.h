@@ -233,10 +233,35 @@ struct ClusterLookup {
   bool operator==(const ClusterLookup&) const = default;
 };
 
+/// inputs: x [O,...] -> scale * q, q = x / scale rounded to whole numbers, halves away from zero: what a
+/// weight is when its integers have 8 bits. One scale for each index of axis 0, largest |x| / 127, or with
+/// `per_tensor` one for all (graph/quantization.h). The gradient passes unchanged (straight through; nothing
+/// is cut off).
+struct FakeQuantizeWeight {
+  static constexpr std::string_view kName = "fake_quantize_weight";
+  bool per_tensor = false;
+  bool operator==(const FakeQuantizeWeight&) const = default;
+};
+
+/// inputs: x -> scale * q, q = x / scale rounded to whole numbers, halves away from zero, and cut off at the
+/// ends of the codes: what an activation is that goes from min to max, min <= 0 <= max, when its integers
+/// have `bits` bits, 8 or 16 (graph/quantization.h). To the bit what quantizing and dequantizing gives; NaN
+/// stays NaN. The gradient passes where nothing is cut off. `average`: x is an average of such integers, and
+/// halves go away from where the code is 0 instead, as average pooling of integers rounds them.
+struct FakeQuantize {
+  static constexpr std::string_view kName = "fake_quantize";
+  float min = 0;
+  float max = 1;
+  int bits = 8;
+  bool average = false;
+  bool operator==(const FakeQuantize&) const = default;
+};
+
 /// The position in this list is stored in files: add at the end only.
 using Op = std::variant<Conv2d, Linear, MaxPool2d, AvgPool2d, GlobalAvgPool, BatchNorm, Activate, Softmax,
                         LogSoftmax, Add, Multiply, Concat, Reshape, Pad, Quantize, Dequantize, Dropout,
-                        CrossEntropy, KlDivergence, MeanSquaredError, Scale, Sum, ApplyMask, ClusterLookup>;
+                        CrossEntropy, KlDivergence, MeanSquaredError, Scale, Sum, ApplyMask, ClusterLookup,
+                        FakeQuantizeWeight, FakeQuantize>;
 
 /// "conv2d"
 std::string_view name(const Op& op);
@@ -272,6 +297,9 @@ void for_each_field(SomeOp& op, Visit&& visit) {
   if constexpr (requires { op.factor; }) visit("factor", op.factor);
   if constexpr (requires { op.average; }) visit("average", op.average);
   if constexpr (requires { op.zero_first; }) visit("zero_first", op.zero_first);
+  if constexpr (requires { op.min; }) visit("min", op.min), visit("max", op.max);
+  if constexpr (requires { op.bits; }) visit("bits", op.bits);
+  if constexpr (requires { op.per_tensor; }) visit("per_tensor", op.per_tensor);
 }
 
 }  // namespace lathe::graph

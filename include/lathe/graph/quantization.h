@@ -16,6 +16,16 @@ struct Range {
   bool operator==(const Range&) const = default;
 };
 
+/// The codes that activations of 8 or 16 bits can have.
+struct Codes {
+  std::int32_t low = -128;
+  std::int32_t high = 127;
+};
+constexpr Codes activation_codes(int bits) {
+  const std::int32_t half = std::int32_t{1} << (bits - 1);
+  return {-half, half - 1};
+}
+
 /// Scale and zero point of an activation; a range without 0 is widened to it.
 /// 8 bits: asymmetric, codes -128..127, scale = (max - min) / 255, the zero point such that 0 is exact.
 /// 16 bits: symmetric, zero point 0, scale = max|x| / 32767.
