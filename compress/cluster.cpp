@@ -1,5 +1,7 @@
 #include <lathe/compress/cluster.h>
 
+#include "quantizers.h"
+
 #include <lathe/base/error.h>
 #include <lathe/core/autograd.h>
 #include <lathe/core/ops.h>
@@ -43,6 +45,7 @@ std::int64_t elements_per_codebook(const Shape& weight, bool per_channel) {
 void attach(SelectedWeight& weight, const std::shared_ptr<Codebook>& codebook) {
   codebook->train(weight.layer->training());
   weight.parameter.attach(codebook);
+  share_scale_of_codebook(weight.parameter);
 }
 
 std::vector<SelectedWeight> select_unclustered(layers::Module& model, const Selection& selection,

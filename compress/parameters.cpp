@@ -1,10 +1,11 @@
 #include "parameters.h"
 
+#include "groups.h"
+
 #include <lathe/base/error.h>
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 namespace lathe::compress {
 namespace {
@@ -14,23 +15,6 @@ using graph::Node;
 using graph::Quantization;
 using graph::Value;
 using graph::ValueId;
-
-/// Sets of values that share their parameters.
-class Groups {
- public:
-  explicit Groups(std::size_t values) : parents_(values) { std::iota(parents_.begin(), parents_.end(), 0); }
-
-  ValueId find(ValueId id) {
-    ValueId& parent = parents_[static_cast<std::size_t>(id)];
-    while (parent != parents_[static_cast<std::size_t>(parent)])
-      parent = parents_[static_cast<std::size_t>(parent)];
-    return parent;
-  }
-  void join(ValueId a, ValueId b) { parents_[static_cast<std::size_t>(find(a))] = find(b); }
-
- private:
-  std::vector<ValueId> parents_;
-};
 
 /// Of u8 images, less 128: real = pixel / 255.
 const Quantization kPixels{{1.f / 255}, -128};
@@ -65,13 +49,9 @@ class Chooser {
   Chooser(const Graph& graph, const Ranges& ranges, const Reasons& stay_float, bool u8)
       : graph_(graph),
         stay_float_(stay_float),
-        groups_(graph.values().size()),
         joined_(graph.values().size()),
-        fixed_(graph.values().size()) {
-    for (ValueId id : graph.inputs())
-      if (u8) fixed_[group(id)] = kPixels;
-    for (std::size_t i = 0; i < graph.nodes().size(); ++i)
-      if (!stay_float[i]) add(graph.nodes()[i]);
+        sharing_(share_parameters(graph, stay_float, u8 ? std::optional(kPixels) : std::nullopt)),
+        fixed_(sharing_.fixed) {
     for (std::size_t i = 0; i < ranges.size(); ++i) {
       if (!ranges[i]) continue;
       std::optional<Range>& range = joined_[group(static_cast<ValueId>(i))];
@@ -108,30 +88,13 @@ class Chooser {
   }
 
  private:
-  std::size_t group(ValueId id) { return static_cast<std::size_t>(groups_.find(id)); }
-
-  void add(const Node& node) {
-    fixed_[group(node.output)] = fixed_parameters(node.op);
-    if (std::holds_alternative<graph::Concat>(node.op))
-      join_parts(node);
-    else if (hands_on(node.op))
-      groups_.join(node.output, node.inputs[0]);
-  }
-
-  /// The parts of a concatenation share its parameters, but for those that are fixed to others.
-  void join_parts(const Node& node) {
-    const auto& first = fixed_[group(node.inputs[0])];
-    const bool alike =
-        std::ranges::all_of(node.inputs, [&](ValueId id) { return fixed_[group(id)] == first; });
-    for (ValueId id : node.inputs)
-      if (alike || !fixed_[group(id)]) groups_.join(node.output, id);
-  }
+  std::size_t group(ValueId id) { return sharing_.groups.find(id); }
 
   const Graph& graph_;
   const Reasons& stay_float_;
-  Groups groups_;
   std::vector<std::optional<Range>> joined_;  ///< by group
-  std::vector<std::optional<Quantization>> fixed_;
+  Sharing sharing_;
+  const std::vector<std::optional<Quantization>>& fixed_;
 };
 
 }  // namespace

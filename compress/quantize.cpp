@@ -1,4 +1,5 @@
 #include "parameters.h"
+#include "weight_scales.h"
 
 #include <lathe/base/error.h>
 
@@ -46,11 +47,13 @@ Layer quantize_layer(const Graph& graph, const Node& node, const Quantization& i
   Quantization weight_parameters, bias_parameters;
   std::vector<std::int8_t> weight_codes(weights.size());
   std::vector<std::int32_t> bias_codes(channels);
+  const std::vector<float> scales = weight_scales(weights, channels);
   for (std::size_t c = 0; c < channels; ++c) {
     const float b = bias != nullptr ? bias->elements<float>()[c] : 0;
     const auto channel = weights.subspan(c * taps, taps);
-    const float scale = graph::weight_scale(
-        channel, smallest_scale(b, static_cast<double>(in.scale[0]), static_cast<double>(out.scale[0])));
+    const float scale =
+        std::max(scales[c], static_cast<float>(smallest_scale(b, static_cast<double>(in.scale[0]),
+                                                              static_cast<double>(out.scale[0]))));
     const float product = in.scale[0] * scale;
     weight_parameters.scale.push_back(scale);
     bias_parameters.scale.push_back(product);
@@ -221,6 +224,11 @@ Graph quantize(const Graph& graph, std::span<const std::optional<Range>> ranges,
   }
   const Ranges complete = complete_ranges(graph, std::move(known));
   Reasons stay_float = reasons_for_float(graph, complete);
+  for (std::size_t node : options.stay_float) {
+    check(node < stay_float.size(), "quantize: node {} is to stay float, there are {}", node,
+          stay_float.size());
+    if (!stay_float[node]) stay_float[node] = "it is to stay float";
+  }
   Result result;
   do {
     const auto parameters = choose_parameters(graph, complete, stay_float, options);

@@ -1,3 +1,8 @@
+#include "quantizers.h"
+#include "trace_modules.h"
+
+#include "../layers/forward_observer.h"
+
 #include <lathe/base/error.h>
 #include <lathe/base/random.h>
 #include <lathe/compress/passes.h>
@@ -8,6 +13,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <unordered_map>
 
 namespace lathe::compress {
 namespace {
@@ -21,6 +27,8 @@ Tensor random_images(const Shape& shape) {
 
 constexpr std::int64_t kParityImages = 4;
 constexpr double kParityTolerance = 1e-3;  ///< relative to the largest output: folding rounds anew
+
+}  // namespace
 
 void check_parity(const graph::Graph& graph, layers::Module& module, const Shape& input) {
   const Tensor images = random_images(input.with(0, kParityImages));
@@ -43,21 +51,30 @@ void check_parity(const graph::Graph& graph, layers::Module& module, const Shape
         difference, largest);
 }
 
-}  // namespace
-
 graph::Graph trace(layers::Module& module, const Shape& input) {
+  return trace_modules(module, input, [](layers::Module&, graph::ValueId) {});
+}
+
+graph::Graph trace_modules(layers::Module& module, const Shape& input,
+                           FunctionRef<void(layers::Module&, graph::ValueId)> see) {
   check(input.rank() >= 2 && input[0] == 1, "trace: the input must be [1,...], given {}", to_string(input));
   const NoGrad no_grad;
   const layers::EvalMode evaluation(module);
+  const layers::FrozenValues frozen(module);
+  std::unordered_map<const layers::Module*, layers::Module*> parts;
+  for (const auto& [path, part] : module.modules()) parts.emplace(part, part);
   const Tensor x = Tensor::zeros(input);
   TraceScope scope;
   scope.input(x, "input");
-  for (const auto& [name, parameter] : module.parameters()) scope.constant(parameter.master(), name);
+  for (const auto& [name, parameter] : module.parameters()) scope.constant(parameter.value(), name);
   for (const auto& [name, buffer] : module.buffers()) scope.constant(buffer, name);
+  const layers::detail::ForwardObserver observer(
+      [&](const layers::Module& part, const Tensor& output) { see(*parts.at(&part), scope.find(output)); });
   return scope.finish(module(x));
 }
 
 graph::Graph export_float(layers::Module& module, const Shape& input) {
+  const QuantizersIn off(module, QuantizerMode::off, /*activations_only=*/true);
   graph::Graph graph = optimize(trace(module, input));
   const NoGrad no_grad;
   const layers::EvalMode evaluation(module);

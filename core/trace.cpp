@@ -97,6 +97,11 @@ void TraceScope::constant(const Tensor& x, std::string name) {
   state_->alive.push_back(x);
 }
 
+graph::ValueId TraceScope::find(const Tensor& x) const {
+  const auto known = x ? state_->values.find(TensorAccess::id(x)) : state_->values.end();
+  return known != state_->values.end() ? known->second : -1;
+}
+
 graph::Graph TraceScope::finish(const Tensor& output) {
   check(output && state_->varies(output), "trace: the output does not depend on an input");
   state_->graph.set_outputs({state_->value_of(output)});

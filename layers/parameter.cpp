@@ -24,6 +24,7 @@ Parameter::Parameter(Shape shape) : state_(std::make_shared<State>()) {
 
 Tensor Parameter::value() const {
   if (!state_) return {};
+  if (state_->frozen) return state_->frozen;
   Tensor value = state_->master;
   for (const auto& transform : state_->transforms) value = transform->apply(value);
   return value;
@@ -52,6 +53,17 @@ void Parameter::bake(Stage stage) {
     std::ranges::copy(value.span<float>(), state_->master.mutable_span<float>().begin());
     transforms.erase(transforms.begin());
   }
+}
+
+FrozenValues::FrozenValues(const Module& module) : parameters_(module.parameters()) {
+  const NoGrad no_grad;
+  std::vector<Tensor> values;
+  for (const NamedParameter& named : parameters_) values.push_back(named.parameter.value());
+  for (std::size_t i = 0; i < values.size(); ++i) parameters_[i].parameter.state_->frozen = values[i];
+}
+
+FrozenValues::~FrozenValues() {
+  for (NamedParameter& named : parameters_) named.parameter.state_->frozen = {};
 }
 
 }  // namespace lathe::layers

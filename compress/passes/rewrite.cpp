@@ -38,8 +38,10 @@ void Rewriter::copy(const Node& node) { put(node, node.op, map(node.inputs), nod
 
 void Rewriter::put(const Node& node, graph::Op op, std::vector<ValueId> inputs, std::string name) {
   const graph::Value& output = from_.value(node.output);
-  replace(node.output,
-          to_.add_node(std::move(op), std::move(inputs), std::move(name), output.dtype, output.quantization));
+  const ValueId now =
+      to_.add_node(std::move(op), std::move(inputs), std::move(name), output.dtype, output.quantization);
+  to_.value(now).name = output.name;
+  replace(node.output, now);
 }
 
 Graph Rewriter::finish() {

@@ -23,7 +23,7 @@ class Rewriter {
   /// Appends `node` as it is.
   void copy(const graph::Node& node);
   /// Appends `op` on operands of the new graph in place of `node`: its output takes the place of `node`'s
-  /// output and keeps its dtype and parameters, and the new node is called `name`.
+  /// output and keeps its name, dtype and parameters, and the new node is called `name`.
   void put(const graph::Node& node, graph::Op op, std::vector<graph::ValueId> inputs, std::string name);
 
   graph::Graph& graph() { return to_; }

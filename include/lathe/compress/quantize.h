@@ -38,6 +38,8 @@ struct QuantizeOptions {
   /// u8 input is real = pixel / 255.
   enum class Border { f32, u8 };
   Border input = Border::f32;
+  /// Nodes, by index, that stay float although they could run in integers.
+  std::vector<std::size_t> stay_float = {};
 };
 
 /// A node that stays float in a quantized graph.

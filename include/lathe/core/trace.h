@@ -41,6 +41,8 @@ class TraceScope {
   /// x must have batch size 1 in axis 0.
   void input(const Tensor& x, std::string name);
   void constant(const Tensor& x, std::string name);
+  /// The value that stands for a tensor; -1 when there is none (yet).
+  graph::ValueId find(const Tensor& x) const;
   /// Throws Error when `output` does not depend on an input.
   graph::Graph finish(const Tensor& output);
 

@@ -37,8 +37,10 @@ class Parameter {
   void bake(Stage stage);
 
  private:
+  friend class FrozenValues;
   struct State {
     Tensor master;
+    Tensor frozen;  ///< what value() gives while a FrozenValues lives
     std::vector<std::shared_ptr<Transform>> transforms;
   };
   std::shared_ptr<State> state_;
@@ -147,6 +149,19 @@ class EvalMode {
 
  private:
   std::vector<std::pair<Module*, bool>> modes_;
+};
+
+/// While it lives, value() of each parameter of a module gives the tensor that it gave at the start, computed
+/// once and without gradients: what an export works with.
+class FrozenValues {
+ public:
+  explicit FrozenValues(const Module& module);
+  ~FrozenValues();
+  FrozenValues(const FrozenValues&) = delete;
+  FrozenValues& operator=(const FrozenValues&) = delete;
+
+ private:
+  std::vector<NamedParameter> parameters_;
 };
 
 /// The layer table of a model: one line a layer with path, type, options, output shape and parameters, then

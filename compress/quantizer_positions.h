@@ -1,0 +1,51 @@
+#pragma once
+
+#include <lathe/compress/quantize.h>
+#include <lathe/compress/select.h>
+#include <lathe/layers/module.h>
+
+#include <optional>
+#include <vector>
+
+/// Where the integers of a module's deployed graph round.
+namespace lathe::compress {
+
+/// What comes out of a module (or goes into the model).
+struct ActivationPosition {
+  layers::Module* module = nullptr;
+  bool input = false;
+  bool average = false;   ///< the output of average pooling
+  std::size_t range = 0;  ///< index of the range that it shares with others
+};
+
+struct SharedRange {
+  bool of_input = false;
+  std::optional<Range> fixed;
+};
+
+/// A layer that will run in integers.
+struct WeightPosition {
+  layers::Parameter weight;
+  layers::Parameter bias;  ///< may be empty
+  /// The batch norm that is going to be folded into it: names of gamma, beta, mean, variance.
+  std::optional<graph::BatchNorm> norm;
+  std::vector<std::string> norm_names;
+  std::size_t input_range = 0;
+};
+
+struct QuantizerPositions {
+  std::vector<SharedRange> ranges;
+  std::vector<ActivationPosition> activations;
+  std::vector<WeightPosition> weights;
+  std::vector<LeftOut> left_out;  ///< selected layers that stay float
+};
+
+QuantizerPositions find_positions(layers::Module& model, const Shape& input, const Selection& selection);
+
+/// Does the integer form of the op round its output? Ops that hand numbers on do not, but for averages.
+bool rounds(const graph::Op& op);
+
+/// Does it round to parameters that are there without a quantizer: fixed ones, or those of its input?
+bool rounds_unasked(const graph::Op& op);
+
+}  // namespace lathe::compress
