@@ -224,14 +224,15 @@ std::vector<std::byte> assemble(const Graph& graph, const Derived& derived,
   writer.varint(section.size());
   writer.varint(stream.size());
   writer.append(coded ? stream : section);
-  for (const StoredConstant& constant : stored) {
-    if (constant.scales) writer.append(constant.scales->data.view());
-    const auto data = constant.elements.data.view();
-    if (constant.elements.raw()) {
-      const std::size_t padding = encoding::padding_before(writer.size(), data.size());
-      writer.bytes().resize(writer.size() + padding);
-    }
+  const auto append = [&](const Encoded& encoded) {
+    const auto data = encoded.data.view();
+    if (encoded.raw())
+      writer.bytes().resize(writer.size() + encoding::padding_before(writer.size(), data.size()));
     writer.append(data);
+  };
+  for (const StoredConstant& constant : stored) {
+    if (constant.scales) append(*constant.scales);
+    append(constant.elements);
   }
   const std::uint32_t sum = checksum(writer.view().subspan(kHeaderBytes));
   std::memcpy(writer.bytes().data() + kHeaderBytes - sizeof(sum), &sum, sizeof(sum));

@@ -26,11 +26,11 @@ enum class Kind : std::uint8_t {
 inline constexpr Kind kLastKind = Kind::planes;
 std::string_view to_string(Kind kind);
 
-/// Constants stored raw that have at least this size start at a multiple of kAlignment in the file; padding
-/// smaller ones would show in a small file.
+/// Arrays stored raw, not inside another, that have at least this size start at a multiple of kAlignment in
+/// the file; padding smaller ones would show in a small file.
 inline constexpr std::size_t kAlignFrom = 65536;
 inline constexpr std::size_t kAlignment = 64;
-/// Bytes to skip so that a constant of `bytes`, stored raw, may start at `offset`.
+/// Bytes to skip so that an array of `bytes`, stored raw, may start behind `offset`.
 std::size_t padding_before(std::size_t offset, std::size_t bytes);
 
 /// Arrays inside arrays, the outermost counted.

@@ -23,7 +23,7 @@ struct Traits {
   bool operator==(const Traits&) const = default;
 };
 
-/// At most so many elements and bytes of graph go through the coded stream of a file: it takes some 0.2
+/// At most so many elements and bytes of graph go through the coded stream of a file: it takes some 0.6
 /// microseconds for each.
 inline constexpr std::size_t kMaxCoded = 65536;
 

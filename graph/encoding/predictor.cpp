@@ -17,7 +17,7 @@ constexpr PredictorTables::PredictorTables() {
     while (x < kMaxLogit && probability[static_cast<std::size_t>(x + kMaxLogit)] < i * 16 + 8) ++x;
     logit[i] = static_cast<std::int16_t>(x);
   }
-  for (std::size_t n = 0; n < rate.size(); ++n) rate[n] = static_cast<std::int32_t>(655360 / (10 * n + 16));
+  for (std::size_t n = 0; n < rate.size(); ++n) rate[n] = static_cast<std::int16_t>(81920 / (10 * n + 16));
 }
 
 constinit const PredictorTables kPredictorTables;

@@ -21,7 +21,7 @@ struct PredictorTables {
 
   std::array<std::int16_t, 4096> logit{};                      // of (i + 1/2) / 4096
   std::array<std::uint16_t, 2 * kMaxLogit + 1> probability{};  // of (i - kMaxLogit) / 256, in 1/65536
-  std::array<std::int32_t, kLimit + 1> rate{};                 // 1 / (n + 1.6), in 1/65536
+  std::array<std::int16_t, kLimit + 1> rate{};                 // 1 / (n + 1.6), in 1/8192
 
   constexpr PredictorTables();
 };
@@ -71,8 +71,8 @@ class Predictor {
   using Group = std::array<Counter, 16>;
 
   static constexpr int kWeightUnit = 65536;
-  static constexpr int kMaxWeight = 64 * kWeightUnit;
-  static constexpr int kLearningShift = 15;  // rate of learning: 65536 * 256 / 2^15 / 65536 = 1/128
+  static constexpr int kMaxWeight = 15 * kWeightUnit;  // times a logit: 31 bits
+  static constexpr int kLearningShift = 15;            // rate of learning: 65536 * 256 / 2^15 / 65536 = 1/128
 
   static std::uint32_t mix_bits(std::uint32_t x) {
     x *= 0x9E3779B1U;
@@ -94,28 +94,27 @@ class Predictor {
     const PredictorTables& tables = kPredictorTables;
     std::int32_t* const weight = &weights_[set * contexts];
     std::array<std::int32_t, contexts> input;
-    std::int64_t sum = 0;
+    std::int32_t sum = 0;
     for (std::size_t i = 0; i < contexts; ++i) {
       const Counter counter = (*group_[i])[node];
       // What was seen a few times only counts less.
       const auto seen = std::min<std::int32_t>(static_cast<std::int32_t>(counter & 1023) * 2 + 4, 16);
-      input[i] = tables.logit[counter >> 20] * seen / 16;
-      sum += std::int64_t{weight[i]} * input[i];
+      input[i] = tables.logit[counter >> 20] * seen >> 4;
+      sum += weight[i] * input[i] >> 8;
     }
-    const auto logit =
-        static_cast<std::int32_t>(std::clamp<std::int64_t>(sum / kWeightUnit, -kMaxLogit, kMaxLogit));
+    const std::int32_t logit = std::clamp(sum >> 8, -kMaxLogit, kMaxLogit);
     const std::uint32_t probability = tables.probability[static_cast<std::size_t>(logit + kMaxLogit)];
 
     value = coder.bit(value, probability);
 
     const std::int32_t error = (value ? 65536 : 0) - static_cast<std::int32_t>(probability);
-    const std::int64_t target = value ? (1 << 22) - 1 : 0;
+    const std::int32_t target = value ? (1 << 22) - 1 : 0;
     for (std::size_t i = 0; i < contexts; ++i) {
       weight[i] = std::clamp(weight[i] + ((input[i] * error) >> kLearningShift), -kMaxWeight, kMaxWeight);
       Counter& counter = (*group_[i])[node];
       const Counter seen = counter & 1023;
       const auto p = static_cast<std::int32_t>(counter >> 10);
-      const auto moved = static_cast<Counter>(p + ((target - p) * tables.rate[seen] >> 16));
+      const auto moved = static_cast<Counter>(p + (((target - p) >> 4) * tables.rate[seen] >> 9));
       counter = moved << 10 | std::min<Counter>(seen + 1, PredictorTables::kLimit);
     }
     return value;

@@ -157,6 +157,20 @@ TEST_CASE("large models go by deflate, their small tensors by the coded stream")
   CHECK(entry_of(entries, SizeEntry::Part::constant, "small.weight").encoding == "planes(raw raw raw coded)");
 }
 
+TEST_CASE("scales of many channels are aligned like elements") {
+  synthetic_models::Maker maker(1);
+  maker.rescaled(GlobalAvgPool{}, "pool");
+  maker.weighted(Linear{}, "wide", {20000, 1}, Kind::dense, false);
+  const Graph graph = maker.finish();
+  check_smallest(graph);
+  std::uint64_t offset = 0;
+  for (const SizeEntry& entry : size_breakdown(encode(graph, kPlain), "m")) {
+    if (entry.bytes >= 65536) CHECK(offset % 64 == 0);
+    offset += entry.bytes;
+  }
+  CHECK(offset > 2 * 80000);
+}
+
 TEST_CASE("no small file fills the memory") {
   // 12 MB of zeros: allowed to grow from the bytes that deflate needs, not from the few that would do.
   const std::vector<float> zeros(3'000'000);
