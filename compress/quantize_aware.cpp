@@ -55,8 +55,34 @@ std::vector<std::shared_ptr<WatchedRange>> make_ranges(const QuantizerPositions&
   return ranges;
 }
 
+/// By index of position: the weights as they will be after folding; none where the norm is not one of the
+/// model.
+std::vector<std::optional<FoldedWeight>> fold_weights(const layers::Module& model,
+                                                      const QuantizerPositions& positions) {
+  std::map<std::string, layers::Parameter> parameters;
+  for (const layers::NamedParameter& named : model.parameters()) parameters[named.name] = named.parameter;
+  std::map<std::string, Tensor> buffers;
+  for (const layers::NamedTensor& named : model.buffers()) buffers[named.name] = named.tensor;
+  std::vector<std::optional<FoldedWeight>> result;
+  for (const WeightPosition& position : positions.weights) {
+    std::optional<FoldedWeight>& folded = result.emplace_back(FoldedWeight{position.weight, {}});
+    if (!position.norm) continue;
+    const auto& names = position.norm_names;
+    if (parameters.contains(names[0]) && buffers.contains(names[2]) && buffers.contains(names[3]))
+      folded->norm = FoldedWeight::Norm{.gamma = parameters[names[0]],
+                                        .bias = position.bias,
+                                        .mean = buffers[names[2]],
+                                        .variance = buffers[names[3]],
+                                        .epsilon = position.norm->epsilon};
+    else
+      folded.reset();
+  }
+  return result;
+}
+
 void attach_activations(const QuantizerPositions& positions,
-                        const std::vector<std::shared_ptr<WatchedRange>>& ranges) {
+                        const std::vector<std::shared_ptr<WatchedRange>>& ranges,
+                        const std::vector<std::optional<FoldedWeight>>& weights) {
   for (const ActivationPosition& position : positions.activations) {
     const layers::Module& module = *position.module;
     check(!(position.input ? module.input_transform() : module.output_transform()),
@@ -65,8 +91,16 @@ void attach_activations(const QuantizerPositions& positions,
   }
   std::vector<bool> owned(ranges.size());
   for (const ActivationPosition& position : positions.activations) {
+    std::optional<Rescaling> rescaling;
+    const auto& inputs = position.input_ranges;
+    if (!inputs.empty() && (!position.weight || weights[*position.weight]))
+      rescaling = Rescaling{.a = ranges[inputs[0]],
+                            .b = inputs.size() > 1 ? ranges[inputs[1]] : nullptr,
+                            .weight = position.weight ? weights[*position.weight] : std::nullopt,
+                            .divisor = position.divisor};
     auto quantizer = std::make_shared<ActivationQuantizer>(ranges[position.range], !owned[position.range],
-                                                           position.average);
+                                                           position.average, std::move(rescaling));
+    quantizer->train(position.module->training());
     owned[position.range] = true;
     if (position.input)
       position.module->set_input_transform(std::move(quantizer));
@@ -93,42 +127,25 @@ bool has_stage(const layers::Parameter& parameter) {
   return false;
 }
 
-/// The biases know their layers' weights, whose quantizers come first.
 void attach_weights(layers::Module& model, const QuantizerPositions& positions,
-                    const std::vector<std::shared_ptr<WatchedRange>>& ranges) {
+                    const std::vector<std::shared_ptr<WatchedRange>>& ranges,
+                    const std::vector<std::optional<FoldedWeight>>& weights) {
   std::map<std::string, layers::Parameter> parameters;
   for (const layers::NamedParameter& named : model.parameters()) parameters[named.name] = named.parameter;
-  std::map<std::string, Tensor> buffers;
-  for (const layers::NamedTensor& named : model.buffers()) buffers[named.name] = named.tensor;
-
-  for (const WeightPosition& position : positions.weights) {
+  for (std::size_t i = 0; i < positions.weights.size(); ++i) {
+    const WeightPosition& position = positions.weights[i];
     layers::Parameter weight = position.weight;
     if (has_stage(weight)) continue;  // of two layers
     auto quantizer = std::make_shared<WeightQuantizer>();
     quantizer->train(model.training());
     weight.attach(std::move(quantizer));
     share_scale_of_codebook(weight);
-  }
-  for (const WeightPosition& position : positions.weights) {
-    layers::Parameter bias = position.bias;
-    std::optional<BiasQuantizer::Norm> norm;
-    if (position.norm) {
-      const auto& names = position.norm_names;
-      const bool known = parameters.contains(names[0]) && parameters.contains(names[1]) &&
-                         buffers.contains(names[2]) && buffers.contains(names[3]);
-      if (!known) continue;
-      norm = BiasQuantizer::Norm{.gamma = parameters[names[0]],
-                                 .bias = bias,
-                                 .mean = buffers[names[2]],
-                                 .variance = buffers[names[3]],
-                                 .epsilon = position.norm->epsilon};
-      bias = parameters[names[1]];
-    }
-    if (!bias || has_stage(bias)) continue;
-    auto quantizer =
-        std::make_shared<BiasQuantizer>(ranges[position.input_range], position.weight, std::move(norm));
-    quantizer->train(model.training());
-    bias.attach(std::move(quantizer));
+    // With batch norm the bias is what its offset becomes.
+    layers::Parameter bias = position.norm ? parameters[position.norm_names[1]] : position.bias;
+    if (!weights[i] || !bias || has_stage(bias)) continue;
+    auto of_bias = std::make_shared<BiasQuantizer>(ranges[position.input_range], *weights[i]);
+    of_bias->train(model.training());
+    bias.attach(std::move(of_bias));
   }
 }
 
@@ -185,9 +202,10 @@ std::unique_ptr<QuantizationAware> quantize_aware(layers::Module& model, const S
         positions.left_out.empty() ? "" : ": ",
         positions.left_out.empty() ? "" : positions.left_out[0].name + ": " + positions.left_out[0].reason);
   auto ranges = make_ranges(positions, options);
-  attach_activations(positions, ranges);
+  const auto weights = fold_weights(model, positions);
+  attach_activations(positions, ranges, weights);
   calibrate_ranges(model, batches, ranges);
-  attach_weights(model, positions, ranges);
+  attach_weights(model, positions, ranges, weights);
   return std::make_unique<QuantizationAware>(model, std::move(ranges), positions.left_out, options);
 }
 

@@ -58,6 +58,7 @@ class Finder {
     QuantizerPositions result;
     make_ranges(result);
     make_weights(result);
+    note_rescaling(result);
     list_left_out(result);
     return result;
   }
@@ -94,9 +95,29 @@ class Finder {
   void for_each_source(ValueId id, const Visit& visit) const {
     if (graph_.value(id).is_constant()) return;
     const Node* producer = producers_[index(id)];
-    if (producer == nullptr || rounds(producer->op)) visit(id);
+    if (producer == nullptr || rounds(*producer)) visit(id);
     if (producer != nullptr && hands_on(producer->op))
       for (ValueId input : producer->inputs) for_each_source(input, visit);
+  }
+
+  /// Fixed parameters that a value has from where it was made.
+  std::optional<graph::Quantization> fixed(ValueId id) const {
+    const Node* producer = producers_[index(id)];
+    if (producer == nullptr) return {};
+    if (!hands_on(producer->op)) return fixed_parameters(producer->op);
+    return is_mixed(*producer) ? std::nullopt : fixed(producer->inputs[0]);
+  }
+
+  /// A concatenation of parts with different parameters: some are rescaled to those of the others.
+  bool is_mixed(const Node& node) const {
+    if (!std::holds_alternative<graph::Concat>(node.op)) return false;
+    const auto first = fixed(node.inputs[0]);
+    return std::ranges::any_of(node.inputs, [&](ValueId id) { return fixed(id) != first; });
+  }
+
+  /// Does the integer form of the node round? Ops that hand numbers on do not, but for averages.
+  bool rounds(const Node& node) const {
+    return !hands_on(node.op) || std::holds_alternative<graph::AvgPool2d>(node.op) || is_mixed(node);
   }
 
   template <typename Visit>
@@ -139,7 +160,7 @@ class Finder {
       const Reasons now = reasons();
       for (std::size_t i = 0; i < now.size(); ++i) {
         const ValueId output = graph_.nodes()[i].output;
-        if (now[i] || !rounds(graph_.nodes()[i].op) || quantized_[index(output)]) continue;
+        if (now[i] || !rounds(graph_.nodes()[i]) || quantized_[index(output)]) continue;
         changed = true;
         if (attachable(output))
           quantized_[index(output)] = true;
@@ -196,10 +217,11 @@ class Finder {
         shared.of_input = true;
       else if (const auto fixed = fixed_range(producer->op))
         shared.fixed = fixed;
-      result.activations.push_back({.module = producer == nullptr ? &model_ : makers_.at(origins_[i]),
-                                    .input = producer == nullptr,
-                                    .average = producer != nullptr && hands_on(producer->op),
-                                    .range = static_cast<std::size_t>(range)});
+      result.activations.push_back(
+          {.module = producer == nullptr ? &model_ : makers_.at(origins_[i]),
+           .input = producer == nullptr,
+           .average = producer != nullptr && std::holds_alternative<graph::AvgPool2d>(producer->op),
+           .range = static_cast<std::size_t>(range)});
     }
   }
 
@@ -224,7 +246,35 @@ class Finder {
         for (std::size_t input = 1; input < 5; ++input)
           position.norm_names.push_back(raw_.value(reader->inputs[input]).name);
       }
+      weight_of_node_[i] = result.weights.size();
       result.weights.push_back(std::move(position));
+    }
+  }
+
+  std::size_t range_of(ValueId id) {
+    return static_cast<std::size_t>(range_of_group_[sharing_->groups.find(id)]);
+  }
+
+  void note_rescaling(QuantizerPositions& result) {
+    const Reasons now = reasons();
+    for (std::size_t i = 0; i < now.size(); ++i) {
+      const Node& node = graph_.nodes()[i];
+      if (now[i] || !makers_.contains(origins_[index(node.output)])) continue;
+      const auto position = std::ranges::find_if(result.activations, [&](const ActivationPosition& some) {
+        return !some.input && some.module == makers_.at(origins_[index(node.output)]);
+      });
+      if (position == result.activations.end()) continue;
+      const auto weight = weight_of_node_.find(i);
+      if (weight != weight_of_node_.end()) {
+        position->weight = weight->second;
+        position->input_ranges = {range_of(node.inputs[0])};
+      } else if (std::holds_alternative<graph::Multiply>(node.op)) {
+        position->input_ranges = {range_of(node.inputs[0]), range_of(node.inputs[1])};
+      } else if (std::holds_alternative<graph::GlobalAvgPool>(node.op)) {
+        const Shape& x = graph_.value(node.inputs[0]).shape;
+        position->input_ranges = {range_of(node.inputs[0])};
+        position->divisor = static_cast<double>(x[1] * x[2]);
+      }
     }
   }
 
@@ -260,11 +310,10 @@ class Finder {
   std::vector<bool> quantized_;  ///< by value
   std::optional<Sharing> sharing_;
   std::vector<int> range_of_group_;
+  std::map<std::size_t, std::size_t> weight_of_node_;
 };
 
 }  // namespace
-
-bool rounds(const graph::Op& op) { return !hands_on(op) || std::holds_alternative<graph::AvgPool2d>(op); }
 
 bool rounds_unasked(const graph::Op& op) {
   return std::holds_alternative<graph::AvgPool2d>(op) || fixed_parameters(op).has_value();

@@ -10,19 +10,6 @@
 /// Where the integers of a module's deployed graph round.
 namespace lathe::compress {
 
-/// What comes out of a module (or goes into the model).
-struct ActivationPosition {
-  layers::Module* module = nullptr;
-  bool input = false;
-  bool average = false;   ///< the output of average pooling
-  std::size_t range = 0;  ///< index of the range that it shares with others
-};
-
-struct SharedRange {
-  bool of_input = false;
-  std::optional<Range> fixed;
-};
-
 /// A layer that will run in integers.
 struct WeightPosition {
   layers::Parameter weight;
@@ -33,6 +20,23 @@ struct WeightPosition {
   std::size_t input_range = 0;
 };
 
+/// What comes out of a module (or goes into the model).
+struct ActivationPosition {
+  layers::Module* module = nullptr;
+  bool input = false;
+  bool average = false;   ///< the output of average pooling
+  std::size_t range = 0;  ///< index of the range that it shares with others
+  // Of values that integers make by rescaling a sum or product: what they are made of.
+  std::vector<std::size_t> input_ranges = {};
+  std::optional<std::size_t> weight = {};  ///< index of the layer
+  double divisor = 1;
+};
+
+struct SharedRange {
+  bool of_input = false;
+  std::optional<Range> fixed;
+};
+
 struct QuantizerPositions {
   std::vector<SharedRange> ranges;
   std::vector<ActivationPosition> activations;
@@ -41,9 +45,6 @@ struct QuantizerPositions {
 };
 
 QuantizerPositions find_positions(layers::Module& model, const Shape& input, const Selection& selection);
-
-/// Does the integer form of the op round its output? Ops that hand numbers on do not, but for averages.
-bool rounds(const graph::Op& op);
 
 /// Does it round to parameters that are there without a quantizer: fixed ones, or those of its input?
 bool rounds_unasked(const graph::Op& op);

@@ -63,7 +63,9 @@ Tensor ActivationQuantizer::apply(const Tensor& x) {
       !learns || range_->driven(),
       "quantize_aware: training without the callback: give what quantize_aware() returned to the Trainer, or "
       "call its update(step, steps) before each step");
-  return fake_quantize(x, range_->op(average_), learns ? range_->watch() : nullptr);
+  Tensor slack;
+  if (rescaling_ && !training()) slack = rescaling_->slack(range_->scale(), x.shape()[-1]);
+  return fake_quantize(x, range_->op(average_), learns ? range_->watch() : nullptr, slack);
 }
 
 std::vector<std::pair<std::string, Tensor*>> ActivationQuantizer::buffers() {
@@ -75,28 +77,59 @@ Tensor WeightQuantizer::apply(const Tensor& x) {
   return mode_ == QuantizerMode::off ? x : fake_quantize_weight(x, {.per_tensor = per_tensor_});
 }
 
+namespace {
+
+/// gamma / sqrt(variance + epsilon)
+double factor_of(const FoldedWeight::Norm& norm, const Tensor& gamma, std::size_t c) {
+  return static_cast<double>(gamma.span<float>()[c]) /
+         std::sqrt(static_cast<double>(norm.variance.span<float>()[c]) + static_cast<double>(norm.epsilon));
+}
+
+}  // namespace
+
+std::vector<double> FoldedWeight::scales() const {
+  const NoGrad no_grad;
+  const Tensor now = weight.value();
+  const auto channels = static_cast<std::size_t>(now.shape()[0]);
+  const std::vector<float> raw = weight_scales(now.span<float>(), channels);
+  std::vector<double> result(raw.begin(), raw.end());
+  if (!norm) return result;
+  const Tensor gamma = norm->gamma.value();
+  for (std::size_t c = 0; c < channels; ++c) result[c] *= std::abs(factor_of(*norm, gamma, c));
+  return result;
+}
+
+Tensor Rescaling::slack(float out_scale, std::int64_t channels) const {
+  double common = static_cast<double>(a->scale()) / divisor / static_cast<double>(out_scale);
+  if (b) common *= static_cast<double>(b->scale());
+  const std::vector<double> scales =
+      weight ? weight->scales() : std::vector<double>(static_cast<std::size_t>(channels), 1);
+  Tensor result = Tensor::zeros({channels});
+  for (std::size_t c = 0; c < scales.size(); ++c) {
+    int exponent = 0;
+    std::frexp(common * scales[c], &exponent);
+    // The first rounding is to 2^exponent of a code.
+    if (exponent < 0) result.mutable_span<float>()[c] = static_cast<float>(std::ldexp(0.5, exponent));
+  }
+  return result;
+}
+
 Tensor BiasQuantizer::apply(const Tensor& x) {
   if (training() || mode_ == QuantizerMode::off) return x;
   const NoGrad no_grad;
-  const Tensor weight = weight_.value();
-  const std::size_t channels = x.span<float>().size();
-  // With a norm y = g * (conv + bias - mean) + x; the bias of the folded layer is x + offset.
-  std::vector<double> factor(channels, 1), offset(channels, 0);
-  if (norm_) {
-    const Tensor gamma = norm_->gamma.value(), bias = norm_->bias.value();
-    for (std::size_t c = 0; c < channels; ++c) {
-      const double variance = static_cast<double>(norm_->variance.span<float>()[c]);
-      const double g = static_cast<double>(gamma.span<float>()[c]) /
-                       std::sqrt(variance + static_cast<double>(norm_->epsilon));
+  const std::vector<double> scales = weight_.scales();
+  // With a norm y = g * (conv + bias - mean) + x: the bias of the folded layer is x + offset.
+  std::vector<double> offset(scales.size(), 0);
+  if (const auto& norm = weight_.norm) {
+    const Tensor gamma = norm->gamma.value(), bias = norm->bias.value();
+    for (std::size_t c = 0; c < scales.size(); ++c) {
       const double b = bias ? static_cast<double>(bias.span<float>()[c]) : 0;
-      factor[c] = std::abs(g);
-      offset[c] = g * (b - static_cast<double>(norm_->mean.span<float>()[c]));
+      offset[c] = factor_of(*norm, gamma, c) * (b - static_cast<double>(norm->mean.span<float>()[c]));
     }
   }
   Tensor result = Tensor::empty(x.shape());
-  const std::vector<float> scales = weight_scales(weight.span<float>(), channels);
-  for (std::size_t c = 0; c < channels; ++c) {
-    const double step = static_cast<double>(input_->scale()) * static_cast<double>(scales[c]) * factor[c];
+  for (std::size_t c = 0; c < scales.size(); ++c) {
+    const double step = static_cast<double>(input_->scale()) * scales[c];
     const double folded = static_cast<double>(x.span<float>()[c]) + offset[c];
     const bool usable = step > 0 && std::abs(folded) < std::ldexp(step, 30);
     result.mutable_span<float>()[c] =

@@ -54,12 +54,37 @@ class WatchedRange {
   bool any_ = false, frozen_ = false, driven_ = false;
 };
 
+/// A layer's weight, and the batch norm that is going to be folded into it.
+struct FoldedWeight {
+  struct Norm {
+    layers::Parameter gamma;
+    layers::Parameter bias;  ///< of the layer before; may be empty
+    Tensor mean, variance;
+    float epsilon = 0;
+  };
+  layers::Parameter weight;
+  std::optional<Norm> norm;
+
+  /// Scale of the folded weight's integers, by output channel.
+  std::vector<double> scales() const;
+};
+
+/// How integers get to those of an output: accumulator * (a * b / output scale), in two roundings.
+struct Rescaling {
+  std::shared_ptr<WatchedRange> a, b;  ///< of the inputs; b of products only
+  std::optional<FoldedWeight> weight;  ///< of layers
+  double divisor = 1;                  ///< of averages
+  /// By channel: how far below a half a value may be to be rounded as one, with this scale of the output.
+  Tensor slack(float out_scale, std::int64_t channels) const;
+};
+
 /// Of what comes out of a module or goes into it.
 class ActivationQuantizer : public layers::Transform {
  public:
   /// `owner`: the range is this one's buffer. Others share it.
-  ActivationQuantizer(std::shared_ptr<WatchedRange> range, bool owner, bool average)
-      : range_(std::move(range)), owner_(owner), average_(average) {}
+  ActivationQuantizer(std::shared_ptr<WatchedRange> range, bool owner, bool average,
+                      std::optional<Rescaling> rescaling)
+      : range_(std::move(range)), owner_(owner), average_(average), rescaling_(std::move(rescaling)) {}
 
   layers::Stage stage() const override { return layers::Stage::quantize; }
   /// Throws Error in training when nobody drives the range: the callback is missing.
@@ -70,6 +95,7 @@ class ActivationQuantizer : public layers::Transform {
  private:
   std::shared_ptr<WatchedRange> range_;
   bool owner_, average_;
+  std::optional<Rescaling> rescaling_;  ///< in evaluation
   QuantizerMode mode_ = QuantizerMode::on;
 };
 
@@ -92,14 +118,8 @@ class WeightQuantizer : public layers::Transform {
 /// it is left alone: the steps are far finer than those of the output.)
 class BiasQuantizer : public layers::Transform {
  public:
-  struct Norm {
-    layers::Parameter gamma;
-    layers::Parameter bias;  ///< of the layer before; may be empty
-    Tensor mean, variance;
-    float epsilon = 0;
-  };
-  BiasQuantizer(std::shared_ptr<WatchedRange> input, layers::Parameter weight, std::optional<Norm> norm)
-      : input_(std::move(input)), weight_(std::move(weight)), norm_(std::move(norm)) {}
+  BiasQuantizer(std::shared_ptr<WatchedRange> input, FoldedWeight weight)
+      : input_(std::move(input)), weight_(std::move(weight)) {}
 
   layers::Stage stage() const override { return layers::Stage::quantize; }
   Tensor apply(const Tensor& x) override;
@@ -107,8 +127,7 @@ class BiasQuantizer : public layers::Transform {
 
  private:
   std::shared_ptr<WatchedRange> input_;
-  layers::Parameter weight_;
-  std::optional<Norm> norm_;
+  FoldedWeight weight_;
   QuantizerMode mode_ = QuantizerMode::on;
 };
 

@@ -276,7 +276,11 @@ Shape infer(const FakeQuantize& op, Inputs inputs) {
   check(op.bits == 8 || op.bits == 16, "{}: bits must be 8 or 16, given {}", op.kName, op.bits);
   check(std::isfinite(op.min) && std::isfinite(op.max) && op.min <= 0 && op.max >= 0,
         "{}: the range must be finite and include 0, given {} to {}", op.kName, op.min, op.max);
-  return infer_same(op.kName, inputs);
+  check_count(op.kName, inputs, 1, 2);
+  check(inputs.size() < 2 || (inputs[0].rank() >= 1 && inputs[1] == Shape{inputs[0][-1]}),
+        "{}: slack must be [C] for an input [...,C], given {} for {}", op.kName, text(inputs.back()),
+        text(inputs[0]));
+  return inputs[0];
 }
 
 }  // namespace

@@ -17,8 +17,8 @@ Quantization activation_parameters(Range range, int bits, double smallest) {
   const double low = std::min(static_cast<double>(range.min), 0.),
                high = std::max(static_cast<double>(range.max), 0.);
   const double wide = bits == 8 ? (high - low) / 255 : std::max(-low, high) / 32767;
-  // A value that is always 0 can have any scale.
-  const auto scale = static_cast<float>(std::max({high > low ? wide : 1, smallest, kSmallestScale}));
+  // A value that is always 0 can have any scale; with a small one the biases that are added to it are exact.
+  const auto scale = static_cast<float>(std::max({high > low ? wide : 1. / 1024, smallest, kSmallestScale}));
   if (bits == 16) return {{scale}, 0};
   const double zero_point = std::round(-128 - low / static_cast<double>(scale));
   return {{scale}, static_cast<std::int32_t>(std::clamp(zero_point, -128., 127.))};

@@ -45,6 +45,17 @@ void fake_quantize_forward(const IntegerSteps& s, std::int64_t n, const float* x
   });
 }
 
+void fake_quantize_rescaled(const IntegerSteps& s, std::int64_t channels, const float* slack, std::int64_t n,
+                            const float* x, float* y) {
+  const simd::Steps steps = steps_of(s);
+  parallel_for(n / channels, std::max<std::int64_t>(1, kGrain / channels),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t row = begin; row < end; ++row)
+                   simd::simd().quantization.fake_quantize_rescaled(x + row * channels, steps, slack,
+                                                                    y + row * channels, channels);
+               });
+}
+
 void fake_quantize_backward(std::int64_t n, const float* dy, const std::uint8_t* inside, float* dx) {
   parallel_for(n, kGrain, [&](std::int64_t begin, std::int64_t end) {
     simd::simd().quantization.backward(dy + begin, inside + begin, dx + begin, end - begin);

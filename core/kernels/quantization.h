@@ -19,6 +19,11 @@ struct IntegerSteps {
 void fake_quantize_forward(const IntegerSteps& steps, std::int64_t n, const float* x, float* y,
                            std::uint8_t* inside, float* extremes);
 
+/// The same for x [n/channels,channels] that is rescaled in two steps: what is nearer than slack[c] below a
+/// half counts as a half. Not for averages.
+void fake_quantize_rescaled(const IntegerSteps& steps, std::int64_t channels, const float* slack,
+                            std::int64_t n, const float* x, float* y);
+
 /// dx = inside ? dy : 0
 void fake_quantize_backward(std::int64_t n, const float* dy, const std::uint8_t* inside, float* dx);
 

@@ -36,7 +36,7 @@ Tensor run(const graph::Sum&, Inputs in) { return sum(in[0]); }
 Tensor run(const graph::ApplyMask&, Inputs in) { return apply_mask(in[0], in[1]); }
 Tensor run(const graph::ClusterLookup& op, Inputs in) { return cluster_lookup(in[0], in[1], op); }
 Tensor run(const graph::FakeQuantizeWeight& op, Inputs in) { return fake_quantize_weight(in[0], op); }
-Tensor run(const graph::FakeQuantize& op, Inputs in) { return fake_quantize(in[0], op); }
+Tensor run(const graph::FakeQuantize& op, Inputs in) { return fake_quantize(in[0], op, nullptr, optional(in, 1)); }
 
 Tensor run(const graph::Quantize& op, Inputs) {
   fail("{}: has no training kernel, integers belong to the runtime", op.kName);

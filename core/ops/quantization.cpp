@@ -28,7 +28,9 @@ Grads fake_quantize_backward(const Node& node, const Tensor& grad) {
   Tensor dx = reuse(grad);
   kernels::fake_quantize_backward(grad.size(), read(grad), node.saved[0].span<std::uint8_t>().data(),
                                   write(dx));
-  return {dx};
+  Grads grads(node.input_shapes.size());
+  grads[0] = dx;
+  return grads;
 }
 
 }  // namespace
@@ -40,16 +42,18 @@ Tensor fake_quantize_weight(const Tensor& x, const graph::FakeQuantizeWeight& op
   return record(op, {&x, 1}, y, {}, straight_through);
 }
 
-Tensor fake_quantize(const Tensor& x, const graph::FakeQuantize& op, Extremes* seen) {
-  Tensor y = Tensor::empty(infer_f32(op, {&x}));
+Tensor fake_quantize(const Tensor& x, const graph::FakeQuantize& op, Extremes* seen, const Tensor& slack) {
+  Tensor y = Tensor::empty(slack ? infer_f32(op, {&x, &slack}) : infer_f32(op, {&x}));
   Tensor inside;
   if (needs_grad({&x})) inside = Tensor::empty(x.shape(), Dtype::u8);
   std::array<float, 2> extremes{seen != nullptr ? seen->min : 0, seen != nullptr ? seen->max : 0};
   kernels::fake_quantize_forward(steps_of(op), x.size(), read(x), write(y),
                                  inside ? inside.mutable_span<std::uint8_t>().data() : nullptr,
                                  seen != nullptr ? extremes.data() : nullptr);
+  if (slack)
+    kernels::fake_quantize_rescaled(steps_of(op), slack.size(), read(slack), x.size(), read(x), write(y));
   if (seen != nullptr) *seen = {extremes[0], extremes[1]};
-  return record(op, {&x, 1}, y, inside ? std::vector<Tensor>{inside} : std::vector<Tensor>{},
+  return record(op, std::array{x, slack}, y, inside ? std::vector<Tensor>{inside} : std::vector<Tensor>{},
                 fake_quantize_backward);
 }
 

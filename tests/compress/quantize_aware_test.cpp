@@ -108,12 +108,12 @@ TEST_CASE("random networks: evaluation predicts the integers' outputs") {
     CHECK(quantization->left_out().size() == left.size());
     if (output_scale(graph) == 0) continue;
     const Parity parity = compare(*net.model, graph, x);
-    CHECK(std::isfinite(parity.worst));
+    CHECK(parity.worst <= 1.01);
     values += parity.values, different += parity.different;
     worst = std::max(worst, parity.worst);
   }
   MESSAGE(values << " outputs, " << different << " of another code, at most " << worst << " codes apart");
-  CHECK(different * 10 <= values);
+  CHECK(different * 200 <= values);
 }
 
 TEST_CASE("quantizers are attached once, where something can be quantized, with batches that fit") {

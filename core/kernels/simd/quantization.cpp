@@ -80,6 +80,19 @@ void fake_quantize(const float* x, const Steps& steps, float* y, std::uint8_t* i
   }
 }
 
+void fake_quantize_rescaled(const float* __restrict x, const Steps& steps, const float* __restrict slack,
+                            float* __restrict y, Index n) {
+  const Steps s = steps;
+  for (Index i = 0; i < n; ++i) {
+    float v = x[i] * s.inverse;
+    v = v > s.low ? v : s.low;
+    v = v < s.high ? v : s.high;
+    const float half = 0.5f - slack[i], whole = whole_part(v), rest = v - whole;
+    const float nearest = whole + (rest >= half ? 1.0f : 0.0f) - (rest <= -half ? 1.0f : 0.0f);
+    y[i] = x[i] != x[i] ? x[i] : s.scale * nearest;
+  }
+}
+
 void backward(const float* dy, const std::uint8_t* __restrict inside, float* dx, Index n) {
 #pragma omp simd
   for (Index i = 0; i < n; ++i) dx[i] = inside[i] != 0 ? dy[i] : 0.0f;
@@ -89,6 +102,7 @@ void backward(const float* dy, const std::uint8_t* __restrict inside, float* dx,
 
 const Quantization kQuantization{.fake_quantize = fake_quantize<false>,
                                  .fake_quantize_average = fake_quantize<true>,
+                                 .fake_quantize_rescaled = fake_quantize_rescaled,
                                  .backward = backward};
 
 }  // namespace lathe::kernels::simd::LATHE_LEVEL

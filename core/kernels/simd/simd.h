@@ -123,6 +123,8 @@ struct Quantization {
                         Index n);
   void (*fake_quantize_average)(const float* x, const Steps& steps, float* y, std::uint8_t* inside,
                                 float* extremes, Index n);
+  /// As the first, but what is nearer than slack[i] below a half counts as a half.
+  void (*fake_quantize_rescaled)(const float* x, const Steps& steps, const float* slack, float* y, Index n);
   /// dx = inside ? dy : 0. dx may be dy.
   void (*backward)(const float* dy, const std::uint8_t* inside, float* dx, Index n);
 };

@@ -65,7 +65,7 @@ struct Extremes {
   float min = 0;
   float max = 0;
 };
-Tensor fake_quantize(const Tensor& x, const graph::FakeQuantize& op, Extremes* seen = nullptr);
+Tensor fake_quantize(const Tensor& x, const graph::FakeQuantize& op, Extremes* seen = nullptr, const Tensor& slack = {});
 
 /// Runs one op of the vocabulary on its inputs in the order that graph/op.h lists: how a Graph is evaluated with the training
 /// kernels. Throws Error on quantize and dequantize (integers belong to the runtime) and on dropout (it needs an Rng).

@@ -243,11 +243,13 @@ struct FakeQuantizeWeight {
   bool operator==(const FakeQuantizeWeight&) const = default;
 };
 
-/// inputs: x -> scale * q, q = x / scale rounded to whole numbers, halves away from zero, and cut off at the
-/// ends of the codes: what an activation is that goes from min to max, min <= 0 <= max, when its integers
-/// have `bits` bits, 8 or 16 (graph/quantization.h). To the bit what quantizing and dequantizing gives; NaN
-/// stays NaN. The gradient passes where nothing is cut off. `average`: x is an average of such integers, and
-/// halves go away from where the code is 0 instead, as average pooling of integers rounds them.
+/// inputs: x, optional slack [C] -> scale * q, q = x / scale rounded to whole numbers, halves away from zero,
+/// and cut off at the ends of the codes: what an activation is that goes from min to max, min <= 0 <= max,
+/// when its integers have `bits` bits, 8 or 16 (graph/quantization.h). To the bit what quantizing and
+/// dequantizing gives; NaN stays NaN. The gradient passes where nothing is cut off. With slack, for x
+/// [...,C], what is nearer than that below a half counts as a half: integers that are rescaled in two steps
+/// are rounded twice. `average`: x is an average of such integers, and halves go away from where the code is
+/// 0 instead, as average pooling of integers rounds them.
 struct FakeQuantize {
   static constexpr std::string_view kName = "fake_quantize";
   float min = 0;
