@@ -115,6 +115,7 @@ Codebook::Codebook(const Tensor& weight, Tensor centroids, const Options& option
 bool Codebook::active() const { return !active_ || active_.span<std::int32_t>()[0] != 0; }
 
 Tensor Codebook::apply(const Tensor& x) {
+  if (pass_through_) return x;
   const bool begins = training() && std::exchange(start_, false);
   const bool reseeds = training() && std::exchange(reseed_, false) && !begins;
   if (begins) {

@@ -5,6 +5,7 @@
 
 #include <lathe/base/error.h>
 #include <lathe/base/io.h>
+#include <lathe/compress/cluster.h>
 #include <lathe/core/autograd.h>
 #include <lathe/core/ops.h>
 #include <lathe/layers/layers.h>
@@ -116,7 +117,11 @@ void calibrate_ranges(layers::Module& model, std::span<const Tensor> batches,
     const NoGrad no_grad;
     const layers::EvalMode evaluation(model);
     const QuantizersIn observing(model, QuantizerMode::observe);
+    // With the weights behind the codebooks: the order in which methods are attached makes no difference.
+    const std::vector<ClusteredWeight> clustered = clustered_weights(model);
+    for (const ClusteredWeight& weight : clustered) weight.codebook->pass_through(true);
     for (const Tensor& batch : batches) model(batch);
+    for (const ClusteredWeight& weight : clustered) weight.codebook->pass_through(false);
   }
   for (const auto& range : ranges) range->start();
 }

@@ -5,7 +5,9 @@
 #include <lathe/compress/cluster.h>
 #include <lathe/compress/distill.h>
 #include <lathe/compress/prune.h>
+#include <lathe/compress/quantize_aware.h>
 #include <lathe/compress/strip.h>
+#include <lathe/graph/model_file.h>
 #include <lathe/optim/callbacks.h>
 
 #include "support.h"
@@ -102,11 +104,29 @@ TEST_CASE("the snippets of docs/methods/batch-norm.md") {
   CHECK(layers == 1);
 }
 
+TEST_CASE("the snippet of docs/methods/quantization-aware-training.md") {
+  Surroundings here;
+  auto& [before, folder, owned, model, train, validation] = here;
+  const Shape input{1, 8, 8, 1};
+  const std::vector<Tensor> batches = {train.epoch(0).next()->images};
+  auto quantization = compress::quantize_aware(model, input, batches);
+  for (const compress::LeftOut& layer : quantization->left_out())
+    std::printf("%s stays float: %s\n", layer.name.c_str(), layer.reason.c_str());
+  optim::Adam optimizer(model.parameters(), {.learning_rate = 1e-4f});
+  optim::Trainer trainer(model, optimizer, {.epochs = 4});
+  trainer.add(std::make_unique<compress::QuantizationGapLog>("gap.csv", train));
+  trainer.add(std::move(quantization));
+  trainer.fit(train, &validation);
+  graph::save(compress::export_quantized(model, input), "model.lathe");
+  CHECK(graph::load("model.lathe").nodes().size() == 7);
+}
+
 TEST_CASE("the snippets of docs/methods are those of this file") {
   const std::filesystem::path source = LATHE_SOURCE;
   const std::string here = squeezed(text_of(source / "tests/compress/docs_test.cpp"));
   int blocks = 0;
-  for (const char* page : {"pruning", "clustering", "distillation", "batch-norm"}) {
+  for (const char* page :
+       {"pruning", "clustering", "distillation", "batch-norm", "quantization-aware-training"}) {
     const std::string text = text_of(source / "docs/methods" / (std::string(page) + ".md"));
     for (std::size_t at = text.find("```cpp\n"); at != std::string::npos; at = text.find("```cpp\n", at)) {
       at += 7;
@@ -116,5 +136,5 @@ TEST_CASE("the snippets of docs/methods are those of this file") {
       ++blocks;
     }
   }
-  CHECK(blocks == 5);
+  CHECK(blocks == 6);
 }

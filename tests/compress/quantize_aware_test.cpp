@@ -1,7 +1,9 @@
 #include "random_module.h"
 #include "support.h"
 #include "support/errors.h"
+#include "support/temporary_folder.h"
 
+#include <lathe/base/io.h>
 #include <lathe/compress/cluster.h>
 #include <lathe/compress/prune.h>
 #include <lathe/compress/quantize_aware.h>
@@ -9,10 +11,16 @@
 #include <lathe/compress/trace.h>
 #include <lathe/core/evaluate.h>
 #include <lathe/core/ops.h>
+#include <lathe/graph/model_file.h>
+#include <lathe/layers/checkpoint.h>
 #include <lathe/optim/optimizer.h>
 #include <lathe/runtime/plan.h>
 
+#include <atomic>
 #include <cmath>
+#include <functional>
+#include <map>
+#include <optional>
 
 using namespace lathe;
 using namespace lathe::compress;
@@ -172,4 +180,166 @@ TEST_CASE("an export as float has the quantized weights and no quantizer") {
   const graph::Graph graph = export_float(*model, kImage);
   for (const graph::Node& node : graph.nodes()) CHECK(graph::deployable(node.op));
   CHECK(graph.nodes().size() == 5);
+}
+
+namespace {
+
+using Attach = std::function<std::unique_ptr<optim::Callback>(layers::Module&)>;
+
+Attach method(char name) {
+  if (name == 'P')
+    return [](layers::Module& model) {
+      return prune(model, {.schedule = PolynomialDecay{.final = 0.6f, .begin = 0, .end = 6, .frequency = 2}});
+    };
+  if (name == 'C')
+    return [](layers::Module& model) { return cluster(model, {.clusters = 6, .preserve_sparsity = true}); };
+  return [](layers::Module& model) { return attach(model); };
+}
+
+/// Attaches the methods in this order, trains 8 steps.
+std::unique_ptr<layers::Sequential> trained(const std::string& methods) {
+  auto model = small_model();
+  std::vector<std::unique_ptr<optim::Callback>> callbacks;
+  for (char name : methods) callbacks.push_back(method(name)(*model));
+  optim::Adam optimizer(model->parameters(), {.learning_rate = 0.01f});
+  optim::Trainer trainer(*model, optimizer, {.epochs = 2});
+  for (auto& callback : callbacks) trainer.add(std::move(callback));
+  trainer.fit(spots(64));
+  return model;
+}
+
+const graph::Value& weight_of(const graph::Graph& graph, std::string_view name) {
+  for (const graph::Value& value : graph.values())
+    if (value.name == name) return value;
+  fail("test: no constant '{}'", name);
+}
+
+std::size_t different_codes(const graph::Value& weight) {
+  std::vector<std::int8_t> codes(weight.elements<std::int8_t>().begin(),
+                                 weight.elements<std::int8_t>().end());
+  std::ranges::sort(codes);
+  return static_cast<std::size_t>(std::ranges::unique(codes).begin() - codes.begin());
+}
+
+}  // namespace
+
+TEST_CASE("methods in any combination and order: the same bytes, and each survives in the integers") {
+  for (const std::string all : {"Q", "PQ", "CQ", "PCQ"}) {
+    std::string order = all;
+    std::ranges::sort(order);
+    std::optional<std::vector<std::byte>> file;
+    do {
+      CAPTURE(order);
+      const auto model = trained(order);
+      const graph::Graph graph = export_quantized(*model, kImage);
+      const std::vector<std::byte> bytes = graph::encode(graph);
+      if (!file) file = bytes;
+      CHECK(bytes == *file);
+    } while (std::ranges::next_permutation(order).found);
+
+    CAPTURE(all);
+    const auto model = trained(all);
+    std::map<std::string, std::int64_t> pruned;
+    for (const PrunedWeight& weight : pruned_weights(*model))
+      pruned[weight.name] = zeros(weight.mask->mask());
+    const graph::Graph graph = export_quantized(*model, kImage);
+    for (const std::string name : {"conv.weight", "pointwise.weight", "linear.weight"}) {
+      CAPTURE(name);
+      const graph::Value& weight = weight_of(graph, name);
+      CHECK(std::ranges::count(weight.elements<std::int8_t>(), 0) >= pruned[name]);
+      if (all.find('C') != std::string::npos) CHECK(different_codes(weight) <= 6);
+    }
+    CHECK(compare(*model, graph, images(200)).worst <= 1.01);
+
+    const Tensor before = evaluate(*model, images());
+    strip(*model);
+    CHECK(same_bytes(evaluate(*model, images()), before));
+    CHECK(graph::encode(export_quantized(*model, kImage)) == *file);
+  }
+}
+
+TEST_CASE("a resumed training ends in the same bytes, ranges included") {
+  const TemporaryFolder folder;
+  const auto fit = [&](const std::string& name, int stop_after) {
+    const auto model = small_model();
+    auto quantization =
+        attach(*model, {.freeze_ranges_at = {.share = 0.75}, .freeze_batch_norm_at = {.step = 9}});
+    optim::Adam optimizer(model->parameters(), {.learning_rate = 0.01f});
+    std::atomic<bool> interrupt = false;
+    optim::Trainer trainer(*model, optimizer,
+                           {.epochs = 3, .checkpoint = folder.path() / name, .interrupt = &interrupt});
+    trainer.add(std::move(quantization));
+    Hooks& hooks = trainer.add(std::make_unique<Hooks>());
+    hooks.at_step_end = [&](optim::TrainState& state) { interrupt = state.step + 1 == stop_after; };
+    trainer.fit(spots(64));
+    return layers::weights(*model);
+  };
+  const auto whole = fit("whole", -1);
+  fit("parts", 5);
+  const auto parts = fit("parts", -1);
+  REQUIRE(whole.size() == parts.size());
+  std::size_t ranges = 0;
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    CAPTURE(whole[i].name);
+    CHECK(same_bytes(whole[i].tensor, parts[i].tensor));
+    ranges += whole[i].name.ends_with(".range") || whole[i].name == "input.range";
+  }
+  CHECK(ranges == 5);
+}
+
+TEST_CASE("ranges and batch norm statistics stay as they are from where they are frozen") {
+  const auto model = small_model();
+  const auto quantization =
+      attach(*model, {.freeze_ranges_at = {.step = 3}, .freeze_batch_norm_at = {.share = 0.5}});
+  std::vector<layers::NamedTensor> before;
+  for (int step = 0; step < 10; ++step) {
+    quantization->update(step, 10);
+    (*model)(images(16));
+    quantization->settle();
+    if (step == 5)
+      for (const layers::NamedTensor& named : model->buffers())
+        before.push_back({named.name, named.tensor.clone()});
+  }
+  const auto after = model->buffers();
+  for (std::size_t i = 0; i < before.size(); ++i) CHECK(same_bytes(before[i].tensor, after[i].tensor));
+}
+
+TEST_CASE("the gap between quantized and float loss is logged") {
+  const TemporaryFolder folder;
+  const auto model = small_model();
+  auto quantization = attach(*model);
+  optim::Adam optimizer(model->parameters(), {});
+  const auto loader = spots(64);
+  optim::Trainer trainer(*model, optimizer, {.epochs = 2});
+  trainer.add(std::move(quantization));
+  trainer.add(std::make_unique<QuantizationGapLog>(folder.path() / "gap.csv", loader));
+  trainer.fit(loader);
+  const auto bytes = read_file(folder.path() / "gap.csv");
+  const std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  CHECK(text.starts_with("epoch,step,quantized_loss,float_loss,gap\n1,4,"));
+  CHECK(std::ranges::count(text, '\n') == 3);
+  CHECK_ERROR(QuantizationGapLog("x", loader, {.batches = 0}),
+              "quantization gap: 0 batches, expected at least 1");
+}
+
+TEST_CASE("what is no module's output stays float and is listed") {
+  struct Functional : layers::Module {
+    layers::Conv2d conv{{.in = 1, .out = 4, .kernel = 3, .padding = Padding::same()}};
+    layers::Linear head{{.in = 256, .out = 3}};
+    Functional() { register_module("conv", conv), register_module("head", head); }
+    Tensor forward(const Tensor& x) override {
+      const Tensor y = conv(x);
+      return head(flatten(add(y, relu(y))));
+    }
+  } model;
+  model.reset(Rng(1));
+  const Tensor batch = images(8);
+  const auto quantization = quantize_aware(model, kImage, std::span(&batch, 1));
+  std::string reasons;
+  for (const LeftOut& left : quantization->left_out()) reasons += left.name + ": " + left.reason + "\n";
+  CAPTURE(reasons);
+  CHECK(reasons.find("head: the output of") != std::string::npos);
+  CHECK(reasons.find("is not the output of a module that is called once") != std::string::npos);
+  const graph::Graph graph = export_quantized(model, kImage);
+  for (const graph::Node& node : graph.nodes()) CHECK(graph::deployable(node.op));
 }

@@ -51,6 +51,8 @@ class Codebook : public layers::Transform {
   /// to cluster; re-seed the empty clusters.
   void start() { start_ = true; }
   void reseed() { reseed_ = true; }
+  /// While on, apply() gives what it is given.
+  void pass_through(bool on) { pass_through_ = on; }
 
  private:
   void initialise(const Tensor& x);
@@ -63,6 +65,7 @@ class Codebook : public layers::Transform {
   Tensor active_;   ///< with starts_later: i32 [1], else empty
   bool start_ = false;
   bool reseed_ = false;
+  bool pass_through_ = false;
 };
 
 struct ClusterOptions {
