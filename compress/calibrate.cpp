@@ -1,5 +1,6 @@
 #include <lathe/base/error.h>
-#include <lathe/compress/quantize.h>
+#include <lathe/base/function_ref.h>
+#include <lathe/compress/calibrate.h>
 #include <lathe/core/autograd.h>
 #include <lathe/core/evaluate.h>
 
@@ -27,22 +28,84 @@ bool extend(Range& range, std::span<const float> elements) {
   return sum == 0;
 }
 
+/// How often a value's elements fell into each of the equal parts of its whole range.
+class Histogram {
+ public:
+  explicit Histogram(Range whole) : whole_(whole), counts_(kBins) {}
+
+  void add(std::span<const float> elements) {
+    const double low = static_cast<double>(whole_.min);
+    const double per_bin = (static_cast<double>(whole_.max) - low) / kBins;
+    for (float x : elements) {
+      const double bin = per_bin > 0 ? (static_cast<double>(x) - low) / per_bin : 0;
+      ++counts_[std::min<std::size_t>(static_cast<std::size_t>(std::max(bin, 0.)), kBins - 1)];
+    }
+    total_ += elements.size();
+  }
+
+  /// The smallest range of whole bins that leaves at most `share` of all elements outside at either end.
+  Range without(double share) const {
+    // A share meant to be of whole elements is not lost to rounding.
+    const auto spare = static_cast<std::uint64_t>(share * static_cast<double>(total_) * (1 + 1e-9));
+    std::size_t first = 0, last = kBins;
+    for (std::uint64_t out = counts_[first]; out <= spare && first + 1 < last; out += counts_[first]) ++first;
+    for (std::uint64_t out = counts_[last - 1]; out <= spare && first + 1 < last; out += counts_[last - 1])
+      --last;
+    return {std::min(edge(first), 0.f), std::max(edge(last), 0.f)};
+  }
+
+ private:
+  static constexpr std::size_t kBins = 2048;
+
+  float edge(std::size_t bin) const {
+    if (bin == 0) return whole_.min;
+    if (bin == kBins) return whole_.max;
+    const double low = static_cast<double>(whole_.min), high = static_cast<double>(whole_.max);
+    return static_cast<float>(low + (high - low) * static_cast<double>(bin) / kBins);
+  }
+
+  Range whole_;
+  std::vector<std::uint64_t> counts_;
+  std::uint64_t total_ = 0;
+};
+
+/// Calls visit(id, elements) for every activation of every batch.
+void watch(const graph::Graph& graph, std::span<const Tensor> batches,
+           FunctionRef<void(graph::ValueId, std::span<const float>)> visit) {
+  for (const Tensor& batch : batches)
+    evaluate(graph, std::span(&batch, 1),
+             [&](graph::ValueId id, const Tensor& value) { visit(id, value.span<float>()); });
+}
+
+void narrow(const graph::Graph& graph, std::span<const Tensor> batches, double percentage, Ranges& ranges) {
+  std::vector<std::optional<Histogram>> histograms;
+  for (const auto& range : ranges)
+    histograms.push_back(range ? std::optional<Histogram>(*range) : std::nullopt);
+  watch(graph, batches, [&](graph::ValueId id, std::span<const float> elements) {
+    histograms[static_cast<std::size_t>(id)]->add(elements);
+  });
+  for (std::size_t i = 0; i < ranges.size(); ++i)
+    if (histograms[i]) ranges[i] = histograms[i]->without((100 - percentage) / 200);
+}
+
 }  // namespace
 
-Ranges calibrate(const graph::Graph& graph, std::span<const Tensor> batches, const CalibrationOptions&) {
+Ranges calibrate(const graph::Graph& graph, std::span<const Tensor> batches,
+                 const CalibrationOptions& options) {
   check(!batches.empty(), "calibrate: there are no images");
   check(graph.inputs().size() == 1, "calibrate: graphs with one input are expected, this one has {}",
         graph.inputs().size());
+  check(options.percentage > 50 && options.percentage <= 100,
+        "calibrate: the percentage must be above 50 and at most 100, given {}", options.percentage);
   const NoGrad no_grad;
   Ranges ranges(graph.values().size());
-  for (const Tensor& batch : batches) {
-    evaluate(graph, std::span(&batch, 1), [&](graph::ValueId id, const Tensor& value) {
-      std::optional<Range>& range = ranges[static_cast<std::size_t>(id)];
-      if (!range) range = Range{};
-      if (!extend(*range, value.span<float>()))
-        fail("calibrate: {} has values that are not finite", describe_value(graph, id));
-    });
-  }
+  watch(graph, batches, [&](graph::ValueId id, std::span<const float> elements) {
+    std::optional<Range>& range = ranges[static_cast<std::size_t>(id)];
+    if (!range) range = Range{};
+    if (!extend(*range, elements))
+      fail("calibrate: {} has values that are not finite", describe_value(graph, id));
+  });
+  if (options.estimator == Estimator::percentile) narrow(graph, batches, options.percentage, ranges);
   return ranges;
 }
 

@@ -37,8 +37,8 @@ struct Sharing {
 
 /// Ops that hand numbers on (pooling, reshape, concat, pad) share the parameters of their inputs; the parts
 /// of a concatenation do, but for those that are fixed to others. `inputs`: fixed parameters of the graph's
-/// inputs. Nodes with a reason to stay float join nothing.
+/// inputs. Nodes with a reason to stay float join nothing. `bits` of the activations: 8 or 16.
 Sharing share_parameters(const graph::Graph& graph, const Reasons& stay_float,
-                         const std::optional<graph::Quantization>& inputs);
+                         const std::optional<graph::Quantization>& inputs, int bits);
 
 }  // namespace lathe::compress

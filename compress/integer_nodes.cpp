@@ -9,7 +9,6 @@ namespace {
 
 using graph::Graph;
 using graph::Node;
-using graph::Quantization;
 using graph::ValueId;
 
 bool has_weights(const graph::Op& op) {
@@ -84,10 +83,10 @@ class Completion {
   }
 
   void forward(const Node& node) {
-    if (const auto fixed = fixed_parameters(node.op)) {
-      const float scale = fixed->scale[0];
-      set(node.output, Range{scale * static_cast<float>(-128 - fixed->zero_point),
-                             scale * static_cast<float>(127 - fixed->zero_point)});
+    if (std::holds_alternative<graph::LogSoftmax>(node.op)) {
+      set(node.output, Range{-16, 0});
+    } else if (graph::fixed_parameters(node.op, 8)) {
+      set(node.output, Range{0, 1});
     } else if (hands_on(node.op)) {
       std::optional<Range> known = range(node.inputs[0]);
       for (ValueId id : node.inputs) known = unite(known, range(id));
@@ -114,15 +113,6 @@ bool hands_on(const graph::Op& op) {
   return std::holds_alternative<graph::MaxPool2d>(op) || std::holds_alternative<graph::AvgPool2d>(op) ||
          std::holds_alternative<graph::Reshape>(op) || std::holds_alternative<graph::Concat>(op) ||
          std::holds_alternative<graph::Pad>(op);
-}
-
-std::optional<Quantization> fixed_parameters(const graph::Op& op) {
-  if (std::holds_alternative<graph::Softmax>(op)) return Quantization{{1.f / 256}, -128};
-  if (std::holds_alternative<graph::LogSoftmax>(op)) return Quantization{{16.f / 256}, 127};
-  const auto* activate = std::get_if<graph::Activate>(&op);
-  if (activate != nullptr && activate->activation == graph::Activation::sigmoid)
-    return Quantization{{1.f / 256}, -128};
-  return {};
 }
 
 Ranges complete_ranges(const Graph& graph, Ranges ranges) {

@@ -12,9 +12,6 @@ namespace lathe::compress {
 /// Does the output have the parameters of the input? Pooling, reshape, concat, pad.
 bool hands_on(const graph::Op& op);
 
-/// Parameters that the TFLite specification fixes for an op's output, as int8.
-std::optional<graph::Quantization> fixed_parameters(const graph::Op& op);
-
 /// The ranges given and those that follow from them: outputs with fixed parameters, and values before and
 /// behind ops that hand numbers on.
 Ranges complete_ranges(const graph::Graph& graph, Ranges ranges);

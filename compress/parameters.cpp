@@ -16,13 +16,12 @@ using graph::Quantization;
 using graph::Value;
 using graph::ValueId;
 
-/// Of u8 images, less 128: real = pixel / 255.
-const Quantization kPixels{{1.f / 255}, -128};
-
-/// The largest magnitude that an output can have whatever its 8-bit inputs are; 0 where that does not matter.
-double reach(const Graph& graph, const Node& node, std::span<const Quantization> parameters) {
+/// The largest magnitude that an output can have whatever its inputs' codes are; 0 where that does not
+/// matter.
+double reach(const Graph& graph, const Node& node, std::span<const Quantization> parameters, int bits) {
   const auto width = [&](std::size_t operand) {
-    return 255 * static_cast<double>(parameters[static_cast<std::size_t>(node.inputs[operand])].scale[0]);
+    return (bits == 8 ? 255 : 32767) *
+           static_cast<double>(parameters[static_cast<std::size_t>(node.inputs[operand])].scale[0]);
   };
   if (std::holds_alternative<graph::GlobalAvgPool>(node.op)) return width(0);
   if (std::holds_alternative<graph::Add>(node.op)) return width(0) + width(1);
@@ -46,11 +45,14 @@ double reach(const Graph& graph, const Node& node, std::span<const Quantization>
 
 class Chooser {
  public:
-  Chooser(const Graph& graph, const Ranges& ranges, const Reasons& stay_float, bool u8)
-      : graph_(graph),
+  Chooser(const Graph& graph, const Ranges& ranges, const Reasons& stay_float, const QuantizeOptions& options)
+      : bits_(options.scheme == Scheme::int8 ? 8 : 16),
+        graph_(graph),
         stay_float_(stay_float),
         joined_(graph.values().size()),
-        sharing_(share_parameters(graph, stay_float, u8 ? std::optional(kPixels) : std::nullopt)),
+        sharing_(share_parameters(
+            graph, stay_float,
+            options.input == Border::u8 && bits_ == 8 ? std::optional(kPixels) : std::nullopt, bits_)),
         fixed_(sharing_.fixed) {
     for (std::size_t i = 0; i < ranges.size(); ++i) {
       if (!ranges[i]) continue;
@@ -70,17 +72,18 @@ class Chooser {
       const std::size_t g = group(id);
       if (!fixed_[g] && !joined_[g]) return;
       const Quantization chosen =
-          fixed_[g] ? *fixed_[g] : graph::activation_parameters(*joined_[g], 8, smallest[g]);
+          fixed_[g] ? *fixed_[g] : graph::activation_parameters(*joined_[g], bits_, smallest[g]);
       for (std::size_t member : members[g]) parameters[member] = chosen;
     };
     for (ValueId id : graph_.inputs()) settle(id);
     for (std::size_t i = 0; i < graph_.nodes().size(); ++i) {
       const Node& node = graph_.nodes()[i];
       if (!stay_float_[i]) {
-        // An output that hardly left 0 would get a scale that rescaling cannot express: 2^24 steps are
-        // plenty.
+        // An output that hardly left 0 would get a scale that rescaling cannot express: 2^24 steps are plenty
+        // for 8 bits.
         double& before = smallest[group(node.output)];
-        before = std::max(before, std::ldexp(reach(graph_, node, parameters), -24));
+        const int steps = bits_ == 8 ? 24 : 40;
+        before = std::max(before, std::ldexp(reach(graph_, node, parameters, bits_), -steps));
       }
       settle(node.output);
     }
@@ -90,6 +93,7 @@ class Chooser {
  private:
   std::size_t group(ValueId id) { return sharing_.groups.find(id); }
 
+  int bits_;
   const Graph& graph_;
   const Reasons& stay_float_;
   std::vector<std::optional<Range>> joined_;  ///< by group
@@ -101,14 +105,14 @@ class Chooser {
 
 std::vector<Quantization> choose_parameters(const Graph& graph, const Ranges& ranges,
                                             const Reasons& stay_float, const QuantizeOptions& options) {
-  const bool u8 = options.input == QuantizeOptions::Border::u8;
+  const bool u8 = options.input == Border::u8;
   for (ValueId id : graph.inputs()) {
     const std::optional<Range>& range = ranges[static_cast<std::size_t>(id)];
     check(!u8 || !range || (range->min >= -kPixels.scale[0] && range->max <= 1 + kPixels.scale[0]),
           "quantize: u8 input is pixel / 255, but input {} goes from {} to {}", graph.value(id).name,
           range ? range->min : 0, range ? range->max : 0);
   }
-  return Chooser(graph, ranges, stay_float, u8).choose();
+  return Chooser(graph, ranges, stay_float, options).choose();
 }
 
 }  // namespace lathe::compress

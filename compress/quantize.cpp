@@ -1,3 +1,4 @@
+#include "integer_constant.h"
 #include "parameters.h"
 #include "weight_scales.h"
 
@@ -16,20 +17,12 @@ using graph::Quantization;
 using graph::Value;
 using graph::ValueId;
 
-template <typename T>
-Value integer_constant(const Value& real, Quantization quantization, std::span<const T> elements) {
-  return {.name = real.name,
-          .shape = real.shape,
-          .dtype = DtypeOf<T>::value,
-          .quantization = std::move(quantization),
-          .data = ConstantData::copy(std::as_bytes(elements))};
-}
-
-/// A bias, in steps of input times weight scale, takes at most half of the 32 bits; a channel whose weights
-/// make no difference to the output (all zero, for one) has steps of 2^-24 of the output's.
-double smallest_scale(float bias, double in_scale, double out_scale) {
-  return std::max(std::abs(static_cast<double>(bias)) / std::ldexp(in_scale, 30),
-                  std::ldexp(out_scale / in_scale, -24));
+/// A bias, in steps of input times weight scale, takes at most half of its 32 (or 64) bits; a channel whose
+/// weights make no difference to the output (all zero, for one) has steps of 2^-24 of the output's.
+double smallest_scale(float bias, double in_scale, double out_scale, Scheme scheme) {
+  return std::max(
+      std::abs(static_cast<double>(bias)) / std::ldexp(in_scale, scheme == Scheme::int8 ? 30 : 60),
+      std::ldexp(out_scale / in_scale, -24));
 }
 
 /// Weight and bias of a convolution or linear layer in integers.
@@ -38,32 +31,34 @@ struct Layer {
   std::optional<Value> bias;
 };
 
-Layer quantize_layer(const Graph& graph, const Node& node, const Quantization& in, const Quantization& out) {
+template <typename Bias>
+Value quantize_bias(const Value& bias, Quantization parameters) {
+  std::vector<Bias> codes;
+  for (std::size_t c = 0; c < parameters.scale.size(); ++c)
+    codes.push_back(static_cast<Bias>(std::llround(static_cast<double>(bias.elements<float>()[c]) /
+                                                   static_cast<double>(parameters.scale[c]))));
+  return integer_constant<Bias>(bias, std::move(parameters), codes);
+}
+
+Layer quantize_layer(const Graph& graph, const Node& node, const Quantization& in, const Quantization& out,
+                     Scheme scheme) {
   const Value& weight = graph.value(node.inputs[1]);
   const Value* bias = node.inputs.size() > 2 ? &graph.value(node.inputs[2]) : nullptr;
   const auto channels = static_cast<std::size_t>(weight.shape[0]);
   const auto weights = weight.elements<float>();
-  const std::size_t taps = weights.size() / channels;
-  Quantization weight_parameters, bias_parameters;
-  std::vector<std::int8_t> weight_codes(weights.size());
-  std::vector<std::int32_t> bias_codes(channels);
-  const std::vector<float> scales = weight_scales(weights, channels);
+  std::vector<float> scales = weight_scales(weights, channels);
+  Quantization bias_parameters;
   for (std::size_t c = 0; c < channels; ++c) {
     const float b = bias != nullptr ? bias->elements<float>()[c] : 0;
-    const auto channel = weights.subspan(c * taps, taps);
-    const float scale =
-        std::max(scales[c], static_cast<float>(smallest_scale(b, static_cast<double>(in.scale[0]),
-                                                              static_cast<double>(out.scale[0]))));
-    const float product = in.scale[0] * scale;
-    weight_parameters.scale.push_back(scale);
-    bias_parameters.scale.push_back(product);
-    for (std::size_t i = 0; i < taps; ++i) weight_codes[c * taps + i] = graph::weight_code(channel[i], scale);
-    bias_codes[c] =
-        static_cast<std::int32_t>(std::llround(static_cast<double>(b) / static_cast<double>(product)));
+    const double smallest =
+        smallest_scale(b, static_cast<double>(in.scale[0]), static_cast<double>(out.scale[0]), scheme);
+    scales[c] = std::max(scales[c], static_cast<float>(smallest));
+    bias_parameters.scale.push_back(in.scale[0] * scales[c]);
   }
-  Layer layer{.weight = integer_constant<std::int8_t>(weight, std::move(weight_parameters), weight_codes)};
+  Layer layer{.weight = quantize_weight(weight, std::move(scales))};
   if (bias != nullptr)
-    layer.bias = integer_constant<std::int32_t>(*bias, std::move(bias_parameters), bias_codes);
+    layer.bias = scheme == Scheme::int8 ? quantize_bias<std::int32_t>(*bias, std::move(bias_parameters))
+                                        : quantize_bias<std::int64_t>(*bias, std::move(bias_parameters));
   return layer;
 }
 
@@ -75,15 +70,19 @@ struct Result {
 
 class Quantizer {
  public:
-  Quantizer(const Graph& graph, const std::vector<Quantization>& parameters, const Reasons& stay_float)
+  Quantizer(const Graph& graph, const Ranges& ranges, const std::vector<Quantization>& parameters,
+            const Reasons& stay_float, const QuantizeOptions& options)
       : from_(graph),
+        ranges_(ranges),
         parameters_(parameters),
         stay_float_(stay_float),
+        options_(options),
+        dtype_(options.scheme == Scheme::int8 ? Dtype::i8 : Dtype::i16),
         reals_(graph.values().size(), kNone),
         integers_(graph.values().size(), kNone) {}
 
-  Result run(QuantizeOptions::Border border) {
-    for (ValueId id : from_.inputs()) add_input(id, border);
+  Result run() {
+    for (ValueId id : from_.inputs()) add_input(id);
     for (std::size_t i = 0; i < from_.nodes().size(); ++i) {
       const Node& node = from_.nodes()[i];
       if (stay_float_[i])
@@ -98,7 +97,8 @@ class Quantizer {
       }
     }
     std::vector<ValueId> outputs;
-    for (ValueId id : from_.outputs()) outputs.push_back(real(id));
+    for (ValueId id : from_.outputs())
+      outputs.push_back(options_.output == Border::u8 ? bytes(id) : real(id));
     to_.set_outputs(std::move(outputs));
     sources_.resize(to_.nodes().size());
     return {std::move(to_), std::move(sources_)};
@@ -117,24 +117,28 @@ class Quantizer {
     return false;
   }
 
-  void add_input(ValueId id, QuantizeOptions::Border border) {
+  void add_input(ValueId id) {
     const Value& value = from_.value(id);
-    const bool u8 = border == QuantizeOptions::Border::u8;
+    const bool u8 = options_.input == Border::u8;
     const ValueId input = to_.add_input(value.name, value.shape, u8 ? Dtype::u8 : Dtype::f32);
-    if (!u8) {
+    if (u8) {
+      to_.value(input).quantization = Quantization{kPixels.scale, kPixels.zero_point + 128};
+      const ValueId pixels = to_.add_node(graph::Quantize{}, {input}, {}, Dtype::i8, kPixels);
+      if (dtype_ == Dtype::i8) {
+        integer_of(id) = pixels;
+        return;
+      }
+      real_of(id) = to_.add_node(graph::Dequantize{}, {pixels});
+    } else {
       real_of(id) = input;
-      if (read_in_integers(id)) integer(id);
-      return;
     }
-    const Quantization& inside = parameters(id);
-    to_.value(input).quantization = Quantization{inside.scale, inside.zero_point + 128};
-    integer_of(id) = to_.add_node(graph::Quantize{}, {input}, {}, Dtype::i8, inside);
+    if (read_in_integers(id)) integer(id);
   }
 
   /// A value of the old graph in the new one, in integers. Made at the first call.
   ValueId integer(ValueId id) {
     if (integer_of(id) == kNone)
-      integer_of(id) = to_.add_node(graph::Quantize{}, {real_of(id)}, {}, Dtype::i8, parameters(id));
+      integer_of(id) = to_.add_node(graph::Quantize{}, {real_of(id)}, {}, dtype_, parameters(id));
     return integer_of(id);
   }
 
@@ -146,6 +150,18 @@ class Quantizer {
     return real_of(id);
   }
 
+  /// The same in u8.
+  ValueId bytes(ValueId id) {
+    const auto& range = ranges_[static_cast<std::size_t>(id)];
+    check(range.has_value(), "quantize: output value {} has no range, which its u8 codes would need", id);
+    const ValueId codes = dtype_ == Dtype::i8 ? integer(id)
+                                              : to_.add_node(graph::Quantize{}, {real(id)}, {}, Dtype::i8,
+                                                             graph::activation_parameters(*range, 8));
+    const Quantization inside = *to_.value(codes).quantization;
+    return to_.add_node(graph::Dequantize{}, {codes}, {}, Dtype::u8,
+                        Quantization{inside.scale, inside.zero_point + 128});
+  }
+
   void add_real(const Node& node) {
     std::vector<ValueId> inputs;
     for (ValueId id : node.inputs) inputs.push_back(real(id));
@@ -155,7 +171,8 @@ class Quantizer {
   void add_integer(const Node& node) {
     std::vector<ValueId> inputs;
     if (std::holds_alternative<graph::Conv2d>(node.op) || std::holds_alternative<graph::Linear>(node.op)) {
-      Layer layer = quantize_layer(from_, node, parameters(node.inputs[0]), parameters(node.output));
+      Layer layer =
+          quantize_layer(from_, node, parameters(node.inputs[0]), parameters(node.output), options_.scheme);
       inputs = {integer(node.inputs[0]), to_.add_constant(std::move(layer.weight))};
       if (layer.bias) inputs.push_back(to_.add_constant(std::move(*layer.bias)));
     } else {
@@ -163,7 +180,7 @@ class Quantizer {
     }
     if (std::holds_alternative<graph::Concat>(node.op)) rescale_parts(node, inputs);
     integer_of(node.output) =
-        to_.add_node(node.op, std::move(inputs), node.name, Dtype::i8, parameters(node.output));
+        to_.add_node(node.op, std::move(inputs), node.name, dtype_, parameters(node.output));
   }
 
   /// Parts of a concatenation that have parameters of their own (a sigmoid's are fixed) are brought to its.
@@ -171,12 +188,15 @@ class Quantizer {
     const Quantization& wanted = parameters(node.output);
     for (ValueId& part : parts)
       if (to_.value(part).quantization != wanted)
-        part = to_.add_node(graph::Activate{graph::Activation::none}, {part}, node.name, Dtype::i8, wanted);
+        part = to_.add_node(graph::Activate{graph::Activation::none}, {part}, node.name, dtype_, wanted);
   }
 
   const Graph& from_;
+  const Ranges& ranges_;
   const std::vector<Quantization>& parameters_;
   const Reasons& stay_float_;
+  const QuantizeOptions& options_;
+  Dtype dtype_;
   Graph to_;
   std::vector<std::optional<std::size_t>> sources_;
   std::vector<ValueId> reals_, integers_;  ///< in the new graph, by id in the old one
@@ -220,7 +240,7 @@ Graph quantize(const Graph& graph, std::span<const std::optional<Range>> ranges,
   Ranges known(ranges.begin(), ranges.end());
   for (ValueId id : graph.inputs()) {
     std::optional<Range>& range = known[static_cast<std::size_t>(id)];
-    if (!range && options.input == QuantizeOptions::Border::u8) range = Range{0, 1};
+    if (!range && options.input == Border::u8) range = Range{0, 1};
   }
   const Ranges complete = complete_ranges(graph, std::move(known));
   Reasons stay_float = reasons_for_float(graph, complete);
@@ -232,7 +252,7 @@ Graph quantize(const Graph& graph, std::span<const std::optional<Range>> ranges,
   Result result;
   do {
     const auto parameters = choose_parameters(graph, complete, stay_float, options);
-    result = Quantizer(graph, parameters, stay_float).run(options.input);
+    result = Quantizer(graph, complete, parameters, stay_float, options).run();
   } while (refuse(result, stay_float));
   try {
     graph::verify(result.graph);

@@ -27,7 +27,7 @@ bool takes_all(const Selection& selection) {
 
 /// The range that gives an op's fixed parameters.
 std::optional<Range> fixed_range(const graph::Op& op) {
-  const auto fixed = fixed_parameters(op);
+  const auto fixed = graph::fixed_parameters(op, 8);
   if (!fixed) return {};
   const auto at = [&](int code) { return fixed->scale[0] * static_cast<float>(code - fixed->zero_point); };
   return Range{at(-128), at(127)};
@@ -104,7 +104,7 @@ class Finder {
   std::optional<graph::Quantization> fixed(ValueId id) const {
     const Node* producer = producers_[index(id)];
     if (producer == nullptr) return {};
-    if (!hands_on(producer->op)) return fixed_parameters(producer->op);
+    if (!hands_on(producer->op)) return graph::fixed_parameters(producer->op, 8);
     return is_mixed(*producer) ? std::nullopt : fixed(producer->inputs[0]);
   }
 
@@ -201,7 +201,7 @@ class Finder {
   }
 
   void make_ranges(QuantizerPositions& result) {
-    sharing_.emplace(share_parameters(graph_, reasons(), {}));
+    sharing_.emplace(share_parameters(graph_, reasons(), {}, 8));
     range_of_group_.assign(quantized_.size(), -1);
     for (std::size_t i = 0; i < quantized_.size(); ++i) {
       if (!quantized_[i]) continue;
@@ -316,7 +316,7 @@ class Finder {
 }  // namespace
 
 bool rounds_unasked(const graph::Op& op) {
-  return std::holds_alternative<graph::AvgPool2d>(op) || fixed_parameters(op).has_value();
+  return std::holds_alternative<graph::AvgPool2d>(op) || graph::fixed_parameters(op, 8).has_value();
 }
 
 QuantizerPositions find_positions(layers::Module& model, const Shape& input, const Selection& selection) {

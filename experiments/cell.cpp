@@ -163,15 +163,20 @@ Cell run_cell(const CellConfig& config, const datasets::Named& data, const Resul
   const auto calibration = datasets::DataLoader(datasets::take(rest, kCalibrationImages), {.batch = 128});
   std::vector<Tensor> batches;
   for (auto epoch = calibration.epoch(0); auto batch = epoch.next();) batches.push_back(batch->images);
-  const graph::Graph int8_graph =
-      compress::quantize(float_graph, compress::calibrate(float_graph, batches));
+  const compress::Ranges ranges = compress::calibrate(float_graph, batches);
 
   Cell results = {{"exp_id", id},        {"base", config.base},     {"kind", config.kind},
                   {"seed", config.seed}, {"epochs", config.epochs}, {"batch", config.batch}};
   describe_model(*model, float_graph, results);
   results["checkpoint_bytes"] = std::filesystem::file_size(folder.checkpoint(id));
-  measure_variant("float", float_graph, config, data, folder, options, results);
-  measure_variant("int8", int8_graph, config, data, folder, options, results);
+  const std::pair<const char*, graph::Graph> variants[] = {
+      {"float", float_graph},
+      {"fp16", compress::to_half(float_graph)},
+      {"dynamic", compress::quantize_dynamic(float_graph)},
+      {"int8", compress::quantize(float_graph, ranges)},
+      {"int16x8", compress::quantize(float_graph, ranges, {.scheme = compress::Scheme::int16x8})}};
+  for (const auto& [variant, graph] : variants)
+    measure_variant(variant, graph, config, data, folder, options, results);
   results["test_acc"] = results["float_acc"];
   results["acc_drop_int8"] = results["float_acc"].get<double>() - results["int8_acc"].get<double>();
   const auto ratio = [&](const char* of) {

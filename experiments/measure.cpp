@@ -39,9 +39,12 @@ std::int64_t samples_per_image(const runtime::Plan& plan) { return plan.input_sh
 /// Index of the largest of `count` values of output `slot`; the first of equal ones.
 std::int32_t classify(const runtime::Plan& plan, std::int64_t slot) {
   const auto count = plan.output_shape().size() / plan.batch();
-  const auto scores =
-      plan.output<float>().subspan(static_cast<std::size_t>(slot * count), static_cast<std::size_t>(count));
-  return static_cast<std::int32_t>(std::ranges::max_element(scores) - scores.begin());
+  const auto largest = [&](auto all) {
+    const auto scores = all.subspan(static_cast<std::size_t>(slot * count), static_cast<std::size_t>(count));
+    return static_cast<std::int32_t>(std::ranges::max_element(scores) - scores.begin());
+  };
+  return plan.output_dtype() == Dtype::u8 ? largest(plan.output<std::uint8_t>())
+                                          : largest(plan.output<float>());
 }
 
 }  // namespace

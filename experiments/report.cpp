@@ -9,6 +9,9 @@
 namespace lathe::experiments {
 namespace {
 
+/// What is deployed of each model, as columns begin.
+constexpr const char* kVariants[] = {"float", "fp16", "dynamic", "int8", "int16x8"};
+
 /// A result as text: whole numbers as they are, others with six significant digits, missing ones empty.
 std::string text_of(const Cell& cell, const std::string& column) {
   const Cell& results = cell["results"];
@@ -56,7 +59,7 @@ const std::vector<std::string>& result_columns() {
                                         "prunable_sparsity",
                                         "unique_weights",
                                         "checkpoint_bytes"};
-    for (const char* variant : {"float", "fp16", "dynamic", "int8", "int16x8"})
+    for (const char* variant : kVariants)
       for (const char* what : {"bytes", "gz_bytes", "acc", "median_ms", "mean_ms", "p90_ms", "p99_ms",
                                "min_ms", "max_ms", "runs", "arena_bytes"})
         columns.push_back(fmt::format("{}_{}", variant, what));
@@ -87,6 +90,20 @@ Table overview_table(const std::vector<Cell>& cells) {
          formatted(cell, "int8_acc", percent), formatted(cell, "float_bytes", whole),
          formatted(cell, "int8_bytes", whole), formatted(cell, "float_median_ms", microseconds),
          formatted(cell, "int8_median_ms", microseconds), formatted(cell, "int8_p90_ms", microseconds)});
+  return table;
+}
+
+Table variant_table(const std::vector<Cell>& cells) {
+  Table table{{"experiment", "variant", "acc %", "bytes", "gzip bytes", "us", "p90 us", "arena bytes"}, {}};
+  for (const Cell& cell : cells)
+    for (const std::string variant : kVariants) {
+      if (text_of(cell, variant + "_bytes").empty()) continue;
+      table.rows.push_back({text_of(cell, "exp_id"), variant, formatted(cell, variant + "_acc", percent),
+                            text_of(cell, variant + "_bytes"), text_of(cell, variant + "_gz_bytes"),
+                            formatted(cell, variant + "_median_ms", microseconds),
+                            formatted(cell, variant + "_p90_ms", microseconds),
+                            text_of(cell, variant + "_arena_bytes")});
+    }
   return table;
 }
 
@@ -137,6 +154,7 @@ void write_report(const std::vector<Cell>& cells, const ResultFolder& folder, co
       "latency is the median of "
       "repeated single runs at batch 1.\n\n";
   text += "## Overview\n\n" + to_markdown(overview_table(cells));
+  text += "\n## Variants\n\n" + to_markdown(variant_table(cells));
   text += "\n## Over the seeds\n\n" + to_markdown(seed_table(cells));
   text += "\nAll columns are in `results.csv` and `results.json`; the models are in `models/`.\n";
   write_file(folder.root / "report.md", text);

@@ -17,6 +17,9 @@ Table result_table(const std::vector<Cell>& cells);
 /// Accuracy, size and latency of fp32 and int8 side by side: for a terminal and the head of the report.
 Table overview_table(const std::vector<Cell>& cells);
 
+/// A row for each number format of each cell: accuracy, size, latency.
+Table variant_table(const std::vector<Cell>& cells);
+
 /// Median, lowest and highest accuracy over the seeds of each base and kind.
 Table seed_table(const std::vector<Cell>& cells);
 

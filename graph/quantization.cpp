@@ -24,6 +24,17 @@ Quantization activation_parameters(Range range, int bits, double smallest) {
   return {{scale}, static_cast<std::int32_t>(std::clamp(zero_point, -128., 127.))};
 }
 
+std::optional<Quantization> fixed_parameters(const Op& op, int bits) {
+  assert(bits == 8 || bits == 16);
+  const auto* activate = std::get_if<Activate>(&op);
+  const bool sigmoid = activate != nullptr && activate->activation == Activation::sigmoid;
+  if (std::holds_alternative<Softmax>(op) || sigmoid)
+    return bits == 8 ? Quantization{{1.f / 256}, -128} : Quantization{{1.f / 32768}, 0};
+  if (std::holds_alternative<LogSoftmax>(op))
+    return bits == 8 ? Quantization{{16.f / 256}, 127} : Quantization{{16.f / 32768}, 0};
+  return {};
+}
+
 float weight_scale(std::span<const float> weights, double smallest) {
   double largest = 0;
   for (float w : weights) largest = std::max(largest, std::abs(static_cast<double>(w)));

@@ -22,7 +22,7 @@ constexpr std::size_t index_of() {
   }
 }
 
-constexpr Dtype f32 = Dtype::f32, i8 = Dtype::i8, u8 = Dtype::u8;
+constexpr Dtype f32 = Dtype::f32, i8 = Dtype::i8, u8 = Dtype::u8, i16 = Dtype::i16;
 constexpr bool kInPlace = true;
 
 /// The entries of the vector kernels of a level.
@@ -127,6 +127,44 @@ void add_reference(std::vector<KernelEntry>& to) {
   add(index_of<Quantize>(), f32, i8, prepare_quantize, ref::quantize_f32_i8, "quantize_f32_i8");
   add(index_of<Quantize>(), u8, i8, prepare_shift, ref::shift_u8_i8, "shift_u8_i8", kInPlace);
   add(index_of<Dequantize>(), i8, f32, prepare_dequantize, ref::dequantize_i8_f32, "dequantize_i8_f32");
+  add(index_of<Dequantize>(), i8, u8, prepare_shift, ref::shift_i8_u8, "shift_i8_u8", kInPlace);
+}
+
+/// 16-bit activations, and layers that quantize as they run: plain loops for now.
+void add_reference_wide(std::vector<KernelEntry>& to) {
+  using namespace graph;
+  namespace ref = runtime::reference;
+  const auto add = [&](std::size_t op, Dtype in, Dtype out, Prepare prepare, Kernel run,
+                       std::string_view name, bool in_place = false) {
+    to.push_back({.op = op,
+                  .input = in,
+                  .output = out,
+                  .prepare = prepare,
+                  .run = run,
+                  .name = name,
+                  .in_place = in_place});
+  };
+  add(index_of<Conv2d>(), i16, i16, prepare_conv_i16, ref::conv2d_i16, "conv2d_i16");
+  add(index_of<Linear>(), i16, i16, prepare_conv_i16, ref::conv2d_i16, "linear_i16");
+  add(index_of<MaxPool2d>(), i16, i16, prepare_pool, ref::max_pool2d_i16, "max_pool2d_i16");
+  add(index_of<AvgPool2d>(), i16, i16, prepare_pool, ref::avg_pool2d_i16, "avg_pool2d_i16");
+  add(index_of<GlobalAvgPool>(), i16, i16, prepare_global_pool_i16, ref::global_avg_pool_i16,
+      "global_avg_pool_i16");
+  add(index_of<Activate>(), i16, i16, prepare_table_i16, ref::table_i16, "table_i16", kInPlace);
+  add(index_of<graph::Softmax>(), i16, i16, prepare_softmax_i16, ref::softmax_i16, "softmax_i16");
+  add(index_of<LogSoftmax>(), i16, i16, prepare_softmax_i16, ref::log_softmax_i16, "log_softmax_i16");
+  add(index_of<Add>(), i16, i16, prepare_add_i16, ref::add_i16, "add_i16", kInPlace);
+  add(index_of<Multiply>(), i16, i16, prepare_multiply_i16, ref::multiply_i16, "multiply_i16", kInPlace);
+  add(index_of<Multiply>(), i16, i16, prepare_multiply_channels_i16, ref::multiply_channels_i16,
+      "multiply_channels_i16", kInPlace);
+  add(index_of<Concat>(), i16, i16, prepare_concat, ref::copy_slices, "concat");
+  add(index_of<Pad>(), i16, i16, prepare_pad, ref::pad_image, "pad");
+  add(index_of<Quantize>(), f32, i16, prepare_quantize, ref::quantize_f32_i16, "quantize_f32_i16");
+  add(index_of<Dequantize>(), i16, f32, prepare_dequantize, ref::dequantize_i16_f32, "dequantize_i16_f32");
+  add(index_of<Conv2d>(), f32, f32, prepare_conv_dynamic, ref::conv2d_dynamic, "conv2d_dynamic");
+  to.back().dynamic = true;
+  add(index_of<Linear>(), f32, f32, prepare_conv_dynamic, ref::conv2d_dynamic, "linear_dynamic");
+  to.back().dynamic = true;
 }
 
 std::vector<KernelEntry> make_table() {
@@ -137,6 +175,7 @@ std::vector<KernelEntry> make_table() {
 #endif
   add_fast(Level::portable, portable::kKernels, table);
   add_reference(table);
+  add_reference_wide(table);
   return table;
 }
 

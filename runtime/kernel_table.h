@@ -54,6 +54,8 @@ struct KernelEntry {
   const Blocking* blocking = nullptr;
   /// Takes a convolution with a maximum pool over its output.
   bool pooled = false;
+  /// Takes an f32 input with an i8 weight.
+  bool dynamic = false;
   /// The output may be in the input's memory (of either, when there are two of its size).
   bool in_place = false;
 };

@@ -23,7 +23,23 @@ Clamp clamp_of(graph::Activation activation) {
   }
 }
 
-FixedFactor to_fixed(double factor) {
+double activated(graph::Activation activation, double x) {
+  switch (activation) {
+    case graph::Activation::none:
+      return x;
+    case graph::Activation::relu:
+      return std::max(x, 0.);
+    case graph::Activation::relu6:
+      return std::min(std::max(x, 0.), 6.);
+    case graph::Activation::sigmoid:
+      return 1 / (1 + std::exp(-x));
+    case graph::Activation::silu:
+      return x / (1 + std::exp(-x));
+  }
+  return x;
+}
+
+FixedFactor to_fixed(double factor, std::int32_t smallest) {
   int exponent = 0;
   const double fraction = std::frexp(factor, &exponent);
   auto multiplier = std::llround(std::ldexp(fraction, 31));
@@ -31,7 +47,7 @@ FixedFactor to_fixed(double factor) {
     multiplier /= 2;
     ++exponent;
   }
-  if (exponent < -31) return {0, 0};
+  if (exponent < smallest) return {0, 0};
   return {static_cast<std::int32_t>(multiplier), exponent};
 }
 

@@ -36,6 +36,16 @@ bool prepare_dequantize(const Site& site, Store& store, Prepared& prepared);  //
 bool prepare_concat(const Site& site, Store& store, Prepared& prepared);      // CopySlices
 bool prepare_pad(const Site& site, Store& store, Prepared& prepared);         // PadImage
 
+// prepare_wide.cpp
+bool prepare_conv_i16(const Site& site, Store& store, Prepared& prepared);  // ConvI16; conv2d and linear
+bool prepare_global_pool_i16(const Site& site, Store& store, Prepared& prepared);        // GlobalAvgPoolI16
+bool prepare_add_i16(const Site& site, Store& store, Prepared& prepared);                // AddI16
+bool prepare_multiply_i16(const Site& site, Store& store, Prepared& prepared);           // MultiplyI16
+bool prepare_multiply_channels_i16(const Site& site, Store& store, Prepared& prepared);  // MultiplyI16
+bool prepare_table_i16(const Site& site, Store& store, Prepared& prepared);              // TableI16
+bool prepare_softmax_i16(const Site& site, Store& store, Prepared& prepared);            // SoftmaxI16
+bool prepare_conv_dynamic(const Site& site, Store& store, Prepared& prepared);           // ConvDynamic
+
 // prepare.cpp
 
 /// int32 from int64 of a verified shape; throws Error when it does not fit.
@@ -44,12 +54,15 @@ std::int32_t narrow(std::int64_t extent);
 /// Limits of a fused activation. Sigmoid and silu are steps of their own in a plan and cannot come here.
 Clamp clamp_of(graph::Activation activation);
 
-/// A factor > 0 as multiplier * 2^(exponent - 31); factors under 2^-31 are 0.
+/// What an activation makes of a real number.
+double activated(graph::Activation activation, double x);
+
+/// A factor > 0 as multiplier * 2^(exponent - 31); factors with a smaller exponent than `smallest` are 0.
 struct FixedFactor {
   std::int32_t multiplier = 0;
   std::int32_t exponent = 0;
 };
-FixedFactor to_fixed(double factor);
+FixedFactor to_fixed(double factor, std::int32_t smallest = -31);
 
 /// Scale of an activation (one for the tensor).
 double scale_of(const graph::Value& value);

@@ -9,22 +9,6 @@ namespace lathe::runtime {
 
 namespace {
 
-double activate(graph::Activation activation, double x) {
-  switch (activation) {
-    case graph::Activation::none:
-      return x;
-    case graph::Activation::relu:
-      return std::max(x, 0.);
-    case graph::Activation::relu6:
-      return std::min(std::max(x, 0.), 6.);
-    case graph::Activation::sigmoid:
-      return 1 / (1 + std::exp(-x));
-    case graph::Activation::silu:
-      return x / (1 + std::exp(-x));
-  }
-  return x;
-}
-
 /// The last extent, and the number of pixels: the product of the others.
 struct Rows {
   std::int64_t count = 0;
@@ -81,7 +65,7 @@ bool prepare_table_i8(const Site& site, Store& store, Prepared& prepared) {
   const auto table = store.array<std::int8_t>(256);
   const graph::Value &in = site.input(0), &out = site.result();
   for (int code = -128; code < 128; ++code) {
-    const double real = activate(activation, scale_of(in) * (code - zero_point_of(in)));
+    const double real = activated(activation, scale_of(in) * (code - zero_point_of(in)));
     const double value = std::round(real / scale_of(out)) + zero_point_of(out);
     table[static_cast<std::size_t>(code + 128)] = static_cast<std::int8_t>(std::clamp(value, -128., 127.));
   }

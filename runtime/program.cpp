@@ -1,6 +1,7 @@
 #include "program.h"
 
 #include <lathe/base/error.h>
+#include <lathe/base/half.h>
 
 #include "arena.h"
 #include "kernel_table.h"
@@ -45,6 +46,13 @@ class Builder {
                        graph::name(task.op));
   }
 
+  /// Does a layer quantize its f32 input as it runs?
+  static bool dynamic(const Site& site) {
+    const bool weighted =
+        std::holds_alternative<graph::Conv2d>(site.op) || std::holds_alternative<graph::Linear>(site.op);
+    return weighted && site.input(0).dtype == Dtype::f32 && site.input(1).dtype == Dtype::i8;
+  }
+
   /// The best kernel for a task, or none.
   Choice find(const Task& task) {
     Site site{.graph = graph_,
@@ -59,6 +67,7 @@ class Builder {
         if (entry.op != task.op.index() || entry.level > program_.level ||
             entry.pooled != task.pool.has_value())
           continue;
+        if (entry.dynamic != dynamic(site)) continue;
         if (entry.input != site.input(0).dtype || entry.output != site.result().dtype) continue;
         site.blocking = entry.blocking;
         Prepared prepared;
@@ -210,6 +219,19 @@ class Builder {
   Program program_;
 };
 
+/// Constants stored as halves become floats, so that every float kernel takes them.
+graph::Graph expand_halves(graph::Graph graph) {
+  for (std::size_t i = 0; i < graph.values().size(); ++i) {
+    graph::Value& value = graph.value(static_cast<graph::ValueId>(i));
+    if (value.dtype != Dtype::f16) continue;
+    std::vector<float> elements;
+    for (std::uint16_t bits : value.elements<std::uint16_t>()) elements.push_back(half_to_float(bits));
+    value.data = graph::ConstantData::copy(std::as_bytes(std::span(elements)));
+    value.dtype = Dtype::f32;
+  }
+  return graph;
+}
+
 }  // namespace
 
 Program build_program(const graph::Graph& graph, const PlanOptions& options, Level available) {
@@ -218,7 +240,8 @@ Program build_program(const graph::Graph& graph, const PlanOptions& options, Lev
   check(level <= available, "plan: level {} was asked for, this processor runs up to {}", to_string(level),
         to_string(available));
   graph::verify(graph);
-  return Builder(graph, options.batch, level).build();
+  const graph::Graph expanded = expand_halves(graph);
+  return Builder(expanded, options.batch, level).build();
 }
 
 }  // namespace lathe::runtime

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "commands.h"
 
@@ -41,8 +42,17 @@ std::vector<Guess> rank(std::span<const float> logits) {
   return guesses;
 }
 
-std::vector<Guess> classify(runtime::Plan& plan, const std::string& path,
-                            const datasets::ImageOptions& options) {
+/// The output as real numbers; `codes` says what its integers mean.
+std::vector<float> scores(const runtime::Plan& plan, const std::optional<graph::Quantization>& codes) {
+  if (plan.output_dtype() == Dtype::f32) return {plan.output<float>().begin(), plan.output<float>().end()};
+  std::vector<float> result;
+  for (std::uint8_t code : plan.output<std::uint8_t>())
+    result.push_back(codes->scale[0] * static_cast<float>(code - codes->zero_point));
+  return result;
+}
+
+std::vector<Guess> classify(runtime::Plan& plan, const std::optional<graph::Quantization>& codes,
+                            const std::string& path, const datasets::ImageOptions& options) {
   const Shape shape(plan.input_shape().dims().subspan(1));
   const Tensor image = datasets::read_image(path, shape, options);
   if (plan.input_dtype() == Dtype::f32)
@@ -51,13 +61,14 @@ std::vector<Guess> classify(runtime::Plan& plan, const std::string& path,
     std::ranges::transform(image.span<float>(), plan.input<std::uint8_t>().begin(),
                            [](float x) { return static_cast<std::uint8_t>(std::lround(255 * x)); });
   plan.run();
-  return rank(plan.output<float>());
+  return rank(scores(plan, codes));
 }
 
 int predict(const Arguments& arguments) {
-  runtime::Plan plan(load_network(arguments.file));
+  const graph::Graph network = load_network(arguments.file);
+  runtime::Plan plan(network);
   check(plan.inputs() == 1 && plan.outputs() == 1 && plan.input_shape().rank() == 4 &&
-            plan.output_dtype() == Dtype::f32,
+            (plan.output_dtype() == Dtype::f32 || plan.output_dtype() == Dtype::u8),
         "predict: {} is not a network that takes one image and gives one row of scores", arguments.file);
   const datasets::ImageOptions options{
       .fit = arguments.crop ? datasets::ImageOptions::Fit::crop : datasets::ImageOptions::Fit::stretch,
@@ -66,7 +77,7 @@ int predict(const Arguments& arguments) {
   for (const std::string& path : arguments.images) {
     std::vector<Guess> guesses;
     try {
-      guesses = classify(plan, path, options);
+      guesses = classify(plan, network.value(network.outputs()[0]).quantization, path, options);
     } catch (const Error& error) {  // one bad picture does not keep the others from being looked at
       fmt::print(stderr, "lathe: {}\n", error.what());
       ++failures;

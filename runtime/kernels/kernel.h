@@ -140,6 +140,66 @@ struct Quantization8 {
   std::int32_t zero_point = 0;
 };
 
+/// From a 64-bit accumulator to an i16 code: wide_fixed_point.h says how.
+struct RescaleWide {
+  const std::int32_t* multiplier = nullptr;  ///< Q31, in [2^30, 2^31), or 0; per output channel
+  const std::int32_t* exponent = nullptr;    ///< power of two; negative shifts right
+  std::int32_t low = -32768;                 ///< the fused activation's limits as output codes
+  std::int32_t high = 32767;
+};
+
+/// i16 activations (zero point 0), i8 weight, i64 bias or null. Unit: one of the N*H' output rows.
+struct ConvI16 {
+  Window2d window;
+  std::int32_t groups = 1;
+  const std::int8_t* weight = nullptr;
+  const std::int64_t* bias = nullptr;
+  RescaleWide rescale;
+};
+
+/// Mean of an image's pixels, i16. Unit: a sample. The one multiplier includes the division.
+struct GlobalAvgPoolI16 {
+  std::int32_t pixels = 1, channels = 1;
+  RescaleWide rescale;
+};
+
+/// Both inputs rescaled to a common scale with 30 more bits, added, rescaled. Unit: an element.
+struct AddI16 {
+  std::int32_t multiplier[2] = {};
+  std::int32_t exponent[2] = {};
+  std::int32_t out_multiplier = 0, out_exponent = 0;
+  std::int32_t low = -32768, high = 32767;
+};
+
+/// Unit: an element, or a pixel when `broadcast`.
+struct MultiplyI16 {
+  MultiplyChannels broadcast;
+  std::int32_t multiplier = 0, exponent = 0;
+};
+
+/// out = table[code + 32768]. Unit: an element.
+struct TableI16 {
+  const std::int16_t* table = nullptr;
+};
+
+/// Softmax and log-softmax of i16, in double: out = round(factor * value). Unit: a row of `channels`.
+struct SoftmaxI16 {
+  std::int32_t channels = 1;
+  double in_scale = 1;
+  double out_inverse_scale = 1;
+};
+
+/// f32 images, i8 weight with a scale for each output channel, f32 bias or null: each image is quantized to
+/// i8 as it comes (scratch: one image of codes). Unit: a sample.
+struct ConvDynamic {
+  Window2d window;
+  std::int32_t groups = 1;
+  const std::int8_t* weight = nullptr;
+  const float* scale = nullptr;
+  const float* bias = nullptr;
+  Clamp clamp;
+};
+
 /// Copies slices of bytes: out[row * out_stride + out_offset ...] = in[row * slice ...]. Unit: a row.
 struct CopySlices {
   std::int64_t slice = 0;

@@ -5,8 +5,10 @@
 #include <lathe/compress/cluster.h>
 #include <lathe/compress/distill.h>
 #include <lathe/compress/prune.h>
+#include <lathe/compress/quantize.h>
 #include <lathe/compress/quantize_aware.h>
 #include <lathe/compress/strip.h>
+#include <lathe/compress/trace.h>
 #include <lathe/graph/model_file.h>
 #include <lathe/optim/callbacks.h>
 
@@ -121,12 +123,32 @@ TEST_CASE("the snippet of docs/methods/quantization-aware-training.md") {
   CHECK(graph::load("model.lathe").nodes().size() == 7);
 }
 
+TEST_CASE("the snippet of docs/methods/post-training-quantization.md") {
+  Surroundings here;
+  auto& [before, folder, owned, model, train, validation] = here;
+  const graph::Graph real = compress::export_float(model, {1, 8, 8, 1});
+  std::vector<Tensor> batches;
+  for (auto epoch = train.epoch(0); auto batch = epoch.next();) batches.push_back(batch->images);
+  const compress::Ranges ranges = compress::calibrate(real, batches);
+
+  std::vector<compress::FloatNode> left_float;
+  const graph::Graph int8 = compress::quantize(real, ranges, {}, &left_float);
+  for (const compress::FloatNode& left : left_float)
+    std::printf("%s stays float: %s\n", describe(real, real.nodes()[left.node]).c_str(), left.reason.c_str());
+  graph::save(int8, "model.int8.lathe");
+  graph::save(compress::quantize(real, ranges, {.scheme = compress::Scheme::int16x8}), "model.int16x8.lathe");
+  graph::save(compress::quantize_dynamic(real), "model.dynamic.lathe");
+  graph::save(compress::to_half(real), "model.fp16.lathe");
+  CHECK(left_float.empty());
+  CHECK(graph::load("model.int16x8.lathe").nodes().size() == int8.nodes().size());
+}
+
 TEST_CASE("the snippets of docs/methods are those of this file") {
   const std::filesystem::path source = LATHE_SOURCE;
   const std::string here = squeezed(text_of(source / "tests/compress/docs_test.cpp"));
   int blocks = 0;
-  for (const char* page :
-       {"pruning", "clustering", "distillation", "batch-norm", "quantization-aware-training"}) {
+  for (const char* page : {"pruning", "clustering", "distillation", "batch-norm",
+                           "quantization-aware-training", "post-training-quantization"}) {
     const std::string text = text_of(source / "docs/methods" / (std::string(page) + ".md"));
     for (std::size_t at = text.find("```cpp\n"); at != std::string::npos; at = text.find("```cpp\n", at)) {
       at += 7;
@@ -136,5 +158,5 @@ TEST_CASE("the snippets of docs/methods are those of this file") {
       ++blocks;
     }
   }
-  CHECK(blocks == 6);
+  CHECK(blocks == 7);
 }

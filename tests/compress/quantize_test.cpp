@@ -23,7 +23,7 @@ using compress::Ranges;
 
 namespace {
 
-constexpr QuantizeOptions kPixels{QuantizeOptions::Border::u8};
+constexpr QuantizeOptions kPixels{.input = compress::Border::u8};
 
 ValueId constant(Graph& graph, std::string name, const Shape& shape, std::vector<float> elements) {
   return graph.add_constant(std::move(name), shape, elements);

@@ -233,8 +233,10 @@ TEST_CASE("u8 images enter shifted by 128") {
     verify(graph);
   };
   enter({{1.f / 255}, 0}, {{1.f / 255}, -128});
-  CHECK_ERROR(enter({{1.f / 255}, 0}, {{1.f / 255}, 0}), "shift the zero point by 128");
-  CHECK_ERROR(enter({{1.f / 255}, 0}, {{1.f / 256}, -128}), "u8 to i8 must keep the scale");
+  CHECK_ERROR(enter({{1.f / 255}, 0}, {{1.f / 255}, 0}),
+              "must have the same scale and zero points 128 apart");
+  CHECK_ERROR(enter({{1.f / 255}, 0}, {{1.f / 256}, -128}),
+              "must have the same scale and zero points 128 apart");
 }
 
 TEST_CASE("batch norm has no integer form") {
@@ -251,7 +253,86 @@ TEST_CASE("batch norm has no integer form") {
 TEST_CASE("float ops do not take integers") {
   Graph graph;
   const ValueId x = graph.add_input("x", {1, 8});
-  const ValueId w = add_integers<std::int8_t>(graph, "w", {2, 8}, std::vector<std::int8_t>(16, 1), {1.f});
-  graph.set_outputs({graph.add_node(Linear{}, {x, w}, "head")});
-  CHECK_ERROR(verify(graph), "node 0 head (linear): inputs must be f32, given i8[2,8]");
+  const ValueId w = graph.add_constant("w", {2, 8}, numbers(16));
+  const ValueId b = add_integers<std::int8_t>(graph, "b", {2}, {1, 1}, {1.f});
+  graph.set_outputs({graph.add_node(Linear{}, {x, w, b}, "head")});
+  CHECK_ERROR(verify(graph), "node 0 head (linear): inputs must be f32, given i8[2]");
+}
+
+namespace {
+
+/// A linear layer of f32 activations with an i8 weight.
+Graph dynamic_layer(std::vector<std::int8_t> weight, std::vector<float> scales) {
+  Graph graph;
+  const auto inputs = static_cast<std::int64_t>(weight.size() / 2);
+  const ValueId x = graph.add_input("x", {1, inputs});
+  const ValueId w = add_integers<std::int8_t>(graph, "w", {2, inputs}, std::move(weight), std::move(scales));
+  graph.set_outputs({graph.add_node(Linear{}, {x, w, graph.add_constant("b", {2}, numbers(2))}, "head")});
+  return graph;
+}
+
+/// f32 in, an i16 linear layer, f32 out.
+template <typename Bias>
+Graph wide_layer(Quantization x, std::vector<Bias> bias, std::vector<float> bias_scales, Quantization y) {
+  Graph graph;
+  const ValueId input = graph.add_input("x", {1, 2});
+  const ValueId q = graph.add_node(Quantize{}, {input}, "", Dtype::i16, std::move(x));
+  const ValueId w = add_integers<std::int8_t>(graph, "w", {2, 2}, {1, 2, 3, 127}, {0.5f, 0.25f});
+  const ValueId b = add_integers<Bias>(graph, "b", {2}, std::move(bias), std::move(bias_scales));
+  const ValueId z = graph.add_node(Linear{}, {q, w, b}, "head", Dtype::i16, std::move(y));
+  graph.set_outputs({graph.add_node(Dequantize{}, {z})});
+  return graph;
+}
+
+}  // namespace
+
+TEST_CASE("layers that quantize their input have an i8 weight and an f32 bias") {
+  verify(dynamic_layer({1, 2, 3, -127}, {0.5f, 0.25f}));
+  CHECK_ERROR(verify(dynamic_layer({1, 2, 3, -128}, {0.5f, 0.25f})), "weight has an element below -127");
+  CHECK_ERROR(verify(dynamic_layer(std::vector<std::int8_t>(140'000, 127), {1.f, 1.f})),
+              "an accumulator of up to 2266950000 does not fit into 32 bits");
+  Graph graph = dynamic_layer({1, 2, 3, 4}, {1.f});
+  graph.value(graph.nodes()[0].output).dtype = Dtype::i8;
+  graph.value(graph.nodes()[0].output).quantization = Quantization{{1.f}, 0};
+  CHECK_ERROR(verify(graph), "output must be f32, given i8");
+}
+
+TEST_CASE("layers of 16-bit activations have a 64-bit bias and zero points of 0") {
+  const Quantization half{{0.5f}, 0}, one{{1.f}, 0};
+  verify(wide_layer<std::int64_t>(half, {1, 2}, {0.25f, 0.125f}, one));
+  CHECK_ERROR(verify(wide_layer<std::int32_t>(half, {1, 2}, {0.25f, 0.125f}, one)), "bias must be i64");
+  CHECK_ERROR(verify(wide_layer<std::int64_t>(half, {1, 2}, {0.25f, 0.5f}, one)),
+              "scale 1 of the bias is 0.5");
+  CHECK_ERROR(verify(wide_layer<std::int64_t>({{0.5f}, 3}, {1, 2}, {0.25f, 0.125f}, one)),
+              "zero point 3 is not possible with i16");
+  CHECK_ERROR(verify(wide_layer<std::int64_t>(half, {1, std::numeric_limits<std::int64_t>::min()},
+                                              {0.25f, 0.125f}, one)),
+              "does not fit into 62 bits");
+  CHECK_ERROR(verify(wide_layer<std::int64_t>(half, {1, 2}, {0.25f, 0.125f}, {{1e-12f}, 0})),
+              "rescaling factor");
+}
+
+TEST_CASE("all activations of an integer node have the same width") {
+  Graph graph;
+  const ValueId x = graph.add_input("x", {1, 2});
+  const ValueId narrow = graph.add_node(Quantize{}, {x}, "", Dtype::i8, Quantization{{1.f}, 0});
+  const ValueId wide = graph.add_node(Quantize{}, {x}, "", Dtype::i16, Quantization{{1.f}, 0});
+  const ValueId sum = graph.add_node(Add{}, {wide, narrow}, "sum", Dtype::i16, Quantization{{1.f}, 0});
+  graph.set_outputs({graph.add_node(Dequantize{}, {sum})});
+  CHECK_ERROR(verify(graph), "node 2 sum (add): input must be i16, given i8[1,2]");
+}
+
+TEST_CASE("halves are constants among real operands only") {
+  Graph graph;
+  const ValueId x = graph.add_input("x", {1, 2});
+  const std::vector<std::uint16_t> ones(4, 0x3c00);
+  const ValueId w = graph.add_constant({.name = "w",
+                                        .shape = {2, 2},
+                                        .dtype = Dtype::f16,
+                                        .data = ConstantData::copy(std::as_bytes(std::span(ones)))});
+  const ValueId y = graph.add_node(Linear{}, {x, w}, "head");
+  graph.set_outputs({y});
+  verify(graph);
+  graph.value(w).quantization = Quantization{{1.f}, 0};
+  CHECK_ERROR(verify(graph), "f16 must not have quantization parameters");
 }

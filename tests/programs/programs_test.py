@@ -41,6 +41,12 @@ def write_tiny_mnist(folder, **changes):
             write_idx(folder / f"{name}.gz", **{**arguments, **changes.get(name, {})})
 
 
+def write_bmp(path, width=28, height=28):
+    rows = b"".join(bytes((x * y) % 256 for x in range(width) for _ in range(3)) for y in range(height))
+    header = struct.pack("<2sIHHI", b"BM", 54 + len(rows), 0, 0, 54)
+    path.write_bytes(header + struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, len(rows), 0, 0, 0, 0) + rows)
+
+
 class Programs(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -80,7 +86,13 @@ class Programs(unittest.TestCase):
         self.assertEqual(list(row)[:8], ["exp_id", "base", "kind", "seed", "epochs", "batch", "test_acc", "params"])
         self.assertEqual(list(row)[-4:], ["acc_drop_int8", "size_ratio_int8", "checkpoint_ratio_int8", "train_seconds"])
         self.assertEqual(row["params"], "20410")
-        self.assertEqual(row["fp16_bytes"], "")
+        for variant in ("float", "fp16", "dynamic", "int8", "int16x8"):
+            file = self.out / f"models/tutorial_baseline_s0.{variant}.lathe"
+            self.assertEqual(int(row[f"{variant}_bytes"]), file.stat().st_size)
+            self.assertLess(abs(float(row[f"{variant}_acc"]) - float(row["float_acc"])), 0.02)
+            self.assertIn(f"| {variant} |", (self.out / "report.md").read_text())
+        self.assertLess(int(row["fp16_bytes"]), 0.6 * int(row["float_bytes"]))
+        self.assertLess(int(row["dynamic_bytes"]), 0.35 * int(row["float_bytes"]))
         self.assertEqual(int(row["int8_bytes"]), self.int8.stat().st_size)
         self.assertGreater(float(row["float_acc"]), 0.5)
         self.assertLess(abs(float(row["acc_drop_int8"])), 0.02)
@@ -140,6 +152,23 @@ class Programs(unittest.TestCase):
         accuracy = json.loads(run("lathe", "eval", target, "--dataset", "synthetic-digits", "--json").stdout)["accuracy"]
         self.assertGreater(accuracy, 0.5)
 
+    def test_every_number_format_converts_and_runs(self):
+        picture = self.folder / "picture.bmp"
+        write_bmp(picture)
+        for to, more in (("f16", []), ("dynamic", []), ("int8", ["--output", "u8", "--estimator", "percentile"]),
+                         ("int16x8", ["--input", "u8", "--output", "u8"]), ("int16x8", ["--estimator", "percentile", "--percentage", "99.9"])):
+            with self.subTest(to=to, more=more):
+                target = self.folder / f"{to}.lathe"
+                calibrate = ["--calibrate", "synthetic-digits"] if to.startswith("int") else []
+                result = run("lathe", "convert", self.float, "--to", to, *calibrate, *more, "-o", target)
+                self.assertEqual(result.returncode, 0, result.stderr)
+                self.assertEqual("stays float: node 0 conv (conv2d): its weight has 108 elements, fewer than 1024" in result.stdout, to == "dynamic")
+                accuracy = json.loads(run("lathe", "eval", target, "--dataset", "synthetic-digits", "--json").stdout)["accuracy"]
+                self.assertGreater(accuracy, 0.5)
+                self.assertIn("median", run("lathe", "bench", target, "--runs", "20").stdout)
+                self.assertIn("conv2d", run("lathe", "info", target).stdout)
+                self.assertIn("%", run("lathe", "predict", target, picture).stdout)
+
     def test_data_list_names_what_there_is(self):
         root = self.folder / "listed"
         write_tiny_mnist(root / "my-digits")
@@ -189,6 +218,8 @@ class Programs(unittest.TestCase):
         self.assert_one_line(run("lathe-mnist-report", "--threads", "many"), 2, "--threads")
         self.assert_one_line(run("lathe", "convert", self.float, "--to", "int4", "-o", "x"), 2, "int8")
         self.assert_one_line(run("lathe", "convert", self.float, "--to", "int8", "-o", "x"), 2, "--calibrate")
+        self.assert_one_line(run("lathe", "convert", self.float, "--to", "f16", "--output", "u8", "-o", "x"), 2, "--output u8", "f16")
+        self.assert_one_line(run("lathe", "convert", self.int8, "--to", "f16", "-o", "x"), 1, "a float graph is expected")
 
     def test_missing_things_are_named(self):
         self.assert_one_line(run("lathe-mnist-report", "--data", "/nowhere", "--out", self.folder / "x"), 1, "/nowhere/mnist", "data fetch mnist")

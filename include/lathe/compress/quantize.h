@@ -1,10 +1,10 @@
 #pragma once
 
-#include <lathe/core/tensor.h>
+#include <lathe/compress/calibrate.h>
 #include <lathe/graph/graph.h>
-#include <lathe/graph/quantization.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,29 +15,22 @@
 /// 8-bit quantization specification.
 namespace lathe::compress {
 
-/// The range of one value over the calibration images; always includes 0.
-using graph::Range;
-
-/// Ranges by ValueId. A value without one (a constant, or what no quantizer watches) stays float.
-using Ranges = std::vector<std::optional<Range>>;
-
-/// How a range is estimated from what was seen.
-enum class Estimator { min_max };
-
-struct CalibrationOptions {
-  Estimator estimator = Estimator::min_max;
+/// The integers of activations. Weights are int8 in both, symmetric with a scale for each output channel.
+enum class Scheme {
+  int8,     ///< activations int8, asymmetric; bias int32, sums in 32 bits
+  int16x8,  ///< activations int16, symmetric; bias int64, sums in 64 bits
 };
 
-/// Runs the graph on the batches ([N,H,W,C] f32 each) with the training kernels and returns a range for every
-/// f32 activation. Throws Error when a value is not finite or there are no batches.
-Ranges calibrate(const graph::Graph& graph, std::span<const Tensor> batches,
-                 const CalibrationOptions& options = {});
+/// What the caller hands over and gets back.
+enum class Border {
+  f32,  ///< converted by the first and last node of the graph
+  u8,   ///< input: real = pixel / 255; output: the int8 code + 128
+};
 
 struct QuantizeOptions {
-  /// What the caller hands over and gets back. The float input is quantized by the first node of the graph;
-  /// u8 input is real = pixel / 255.
-  enum class Border { f32, u8 };
+  Scheme scheme = Scheme::int8;
   Border input = Border::f32;
+  Border output = Border::f32;
   /// Nodes, by index, that stay float although they could run in integers.
   std::vector<std::size_t> stay_float = {};
 };
@@ -48,14 +41,31 @@ struct FloatNode {
   std::string reason;
 };
 
-/// A graph in which every node that can runs in integers: weights int8 symmetric (per output channel,
-/// -127..127), activations int8 asymmetric, bias int32. A node can when its op has an integer form, its
-/// weights are constants, and its activations have ranges; those of values without one follow from the values
-/// around them where an op only hands numbers on (pooling, reshape, concat, pad), and some outputs have fixed
-/// ones. The others stay float, with quantize and dequantize nodes at the borders, and are listed in
-/// `left_float`. Output is f32. Throws Error when a range is not finite or does not include 0, and when the
-/// graph is not a float one.
+/// A graph in which every node that can runs in integers. It can when its op has an integer form, its weights
+/// are constants, and its activations have ranges; those of values without one follow from the values around
+/// them where an op only hands numbers on (pooling, reshape, concat, pad), and some outputs have fixed ones.
+/// The others stay float, with quantize and dequantize nodes at the borders, and are listed in `left_float`.
+/// Throws Error when a range is not finite or does not include 0, when the graph is not a float one, and when
+/// a u8 border does not fit: an input beyond 0..1, an output without a range.
 graph::Graph quantize(const graph::Graph& graph, std::span<const std::optional<Range>> ranges,
                       const QuantizeOptions& options = {}, std::vector<FloatNode>* left_float = nullptr);
+
+struct DynamicOptions {
+  /// Weights with fewer elements stay float: what they save is not worth the time that quantizing their input
+  /// takes.
+  std::int64_t min_elements = 1024;
+};
+
+/// Weights of convolutions and linear layers int8, symmetric with a scale for each output channel; all else
+/// float. Such a layer quantizes its input as it runs, each image over its own range (int8, asymmetric), sums
+/// in integers and gives floats: no calibration. Layers that stay float are listed in `left_float`. Throws
+/// Error when the graph is not a float one.
+graph::Graph quantize_dynamic(const graph::Graph& graph, const DynamicOptions& options = {},
+                              std::vector<FloatNode>* left_float = nullptr);
+
+/// Constants as half-precision floats; the arithmetic stays float (a plan expands them when it is made). A
+/// constant with an element beyond 65504 stays float, and the nodes that read it are listed in `left_float`.
+/// Throws Error when the graph is not a float one.
+graph::Graph to_half(const graph::Graph& graph, std::vector<FloatNode>* left_float = nullptr);
 
 }  // namespace lathe::compress

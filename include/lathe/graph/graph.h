@@ -107,25 +107,28 @@ class Graph {
 /// inputs, constants have the bytes of their shape, there is an input and an output, training-only ops are
 /// absent, and:
 ///
-/// Real ops read and write f32, without quantization parameters. A node is an integer one when its first
-/// input is:
-/// - i8 and u8 values have parameters: scales positive, finite, not denormal; zero point inside the dtype;
-/// one scale, or for
-///   constants one for each index of axis 0 and then zero point 0. Graph inputs are f32, u8 or i8.
-/// - quantize: f32 -> i8; or u8 -> i8 with the same scale and the zero point less 128. dequantize: i8 -> f32.
-/// - conv2d, linear: x, y i8 (one scale); weight a constant i8 in [-127,127] with one or O scales; bias a
-/// constant i32 whose
-///   scales are exactly float(x scale * weight scale), as many as the weight's. Activation none, relu or
-///   relu6. 255 * sum|weight| + |bias| of a channel, shifted left by the bits that rescaling with x scale *
-///   weight scale / y scale shifts left (frexp exponent, 0 for factors below 1), is less than 2^31: no input
-///   overflows 32 bits.
-/// - max_pool2d, avg_pool2d, reshape, concat, pad: all inputs and the output i8 with the same parameters.
-/// - global_avg_pool, multiply: i8 with own output parameters; 255 * H*W and 255^2, shifted likewise, are
-/// less than 2^31.
-/// - add: i8, own output parameters, 2 * the larger input scale < 2^20 * output scale; activation none, relu
-/// or relu6.
-/// - softmax, sigmoid: i8, output scale 1/256 zero point -128. log_softmax: scale 1/16 zero point 127.
-/// - activate (others): i8 with own output parameters; with activation none it only rescales.
+/// Real ops read and write f32, without quantization parameters; constants among their inputs may be f16. A
+/// node is an integer one when its first input is (T is i8 or i16, one for all activations of a node):
+/// - i8, u8 and i16 values have parameters: scales positive, finite, not denormal; zero point inside the
+///   dtype, 0 for i16; one scale, or for constants one for each index of axis 0 and then zero point 0. Graph
+///   inputs are f32, u8 or i8.
+/// - quantize: f32 -> T; or u8 -> i8 with the same scale and the zero point less 128. dequantize: T -> f32;
+///   or i8 -> u8, likewise.
+/// - conv2d, linear: x, y of T (one scale); weight a constant i8 in [-127,127] with one or O scales; bias a
+///   constant, i32 with i8 and i64 with i16, whose scales are exactly float(x scale * weight scale), as many
+///   as the weight's. Activation none, relu or relu6. i8: 255 * sum|weight| + |bias| of a channel, shifted
+///   left by the bits that rescaling with x scale * weight scale / y scale shifts left (frexp exponent, 0 for
+///   factors below 1), is less than 2^31: no input overflows 32 bits. i16: 32768 * sum|weight| + |bias| is
+///   less than 2^62, the factor less than 2^31.
+/// - conv2d, linear with f32 x and y and a constant i8 weight as above quantize x as they run; bias a constant
+///   f32, any activation; 255 * sum|weight| of a channel is less than 2^31.
+/// - max_pool2d, avg_pool2d, reshape, concat, pad: all inputs and the output of T with the same parameters.
+/// - global_avg_pool, multiply: T with own output parameters; 255 * H*W and 255^2, shifted likewise, are less
+///   than 2^31 (i8); the factor is less than 2^31 (i16).
+/// - add: T, own output parameters, 2 * the larger input scale < 2^20 (i16: 2^30) * output scale; activation
+///   none, relu or relu6.
+/// - softmax, sigmoid, log_softmax: T, output parameters as fixed_parameters() in quantization.h says.
+/// - activate (others): T with own output parameters; with activation none it only rescales.
 void verify(const Graph& graph);
 
 /// The part of it that concerns the dtypes and parameters of what one node reads and writes; the shapes are

@@ -3,6 +3,7 @@
 #include <lathe/graph/graph.h>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 /// From ranges to quantization parameters: the one place that makes them, for training with quantization in
@@ -31,6 +32,10 @@ constexpr Codes activation_codes(int bits) {
 /// 16 bits: symmetric, zero point 0, scale = max|x| / 32767.
 /// The scale is at least `smallest`, and never denormal.
 Quantization activation_parameters(Range range, int bits, double smallest = 0);
+
+/// Parameters that are fixed for an op's output: softmax and sigmoid 1/256 with zero point -128, log-softmax
+/// 16/256 with zero point 127; with 16 bits 1/32768 and 16/32768 with zero point 0. Nothing for other ops.
+std::optional<Quantization> fixed_parameters(const Op& op, int bits);
 
 /// Scale of the weights of one output channel, symmetric with codes -127..127: max|w| / 127, but at least
 /// `smallest`. 0 where all weights and `smallest` are 0.

@@ -14,32 +14,6 @@ float clamped(float value, const Clamp& clamp) { return std::min(std::max(value,
 
 float sigmoid(float x) { return 1.f / (1.f + std::exp(-x)); }
 
-/// out[i] = function(x[i]) over the range. In and out may be the same buffer.
-template <typename Out, typename In, typename Function>
-void map(const Call& call, Range elements, Function&& function) {
-  const In* x = input<In>(call);
-  Out* out = output<Out>(call);
-  for (std::int64_t i = elements.begin; i < elements.end; ++i) out[i] = function(x[i]);
-}
-
-template <typename T, typename Function>
-void map2(const Call& call, Range elements, Function&& function) {
-  const T *a = input<T>(call), *b = second<T>(call);
-  T* out = output<T>(call);
-  for (std::int64_t i = elements.begin; i < elements.end; ++i) out[i] = function(a[i], b[i]);
-}
-
-/// a [N,P,C], b [N,C]
-template <typename T, typename Function>
-void map_channels(const Call& call, Range pixels, const MultiplyChannels& p, Function&& function) {
-  for (std::int64_t pixel = pixels.begin; pixel < pixels.end; ++pixel) {
-    const T* a = input<T>(call) + pixel * p.channels;
-    const T* b = second<T>(call) + pixel / p.pixels * p.channels;
-    T* out = output<T>(call) + pixel * p.channels;
-    for (std::int32_t c = 0; c < p.channels; ++c) out[c] = function(a[c], b[c]);
-  }
-}
-
 std::int8_t saturated(std::int32_t code, std::int32_t low = -128, std::int32_t high = 127) {
   return static_cast<std::int8_t>(std::clamp(code, low, high));
 }
@@ -127,6 +101,11 @@ void quantize_f32_i8(const Call& call, Range elements) noexcept {
 void shift_u8_i8(const Call& call, Range elements) noexcept {
   map<std::int8_t, std::uint8_t>(call, elements,
                                  [](std::uint8_t x) { return static_cast<std::int8_t>(x - 128); });
+}
+
+void shift_i8_u8(const Call& call, Range elements) noexcept {
+  map<std::uint8_t, std::int8_t>(call, elements,
+                                 [](std::int8_t x) { return static_cast<std::uint8_t>(x + 128); });
 }
 
 void dequantize_i8_f32(const Call& call, Range elements) noexcept {

@@ -35,6 +35,23 @@ void quantize_f32_i8(const Call& call, Range elements) noexcept;    // Quantizat
 void shift_u8_i8(const Call& call, Range elements) noexcept;        // no parameters: u8 - 128
 void dequantize_i8_f32(const Call& call, Range elements) noexcept;  // Quantization8
 
+void shift_i8_u8(const Call& call, Range elements) noexcept;  // no parameters: i8 + 128
+
+void conv2d_i16(const Call& call, Range rows) noexcept;               // ConvI16
+void max_pool2d_i16(const Call& call, Range rows) noexcept;           // Pool
+void avg_pool2d_i16(const Call& call, Range rows) noexcept;           // Pool
+void global_avg_pool_i16(const Call& call, Range samples) noexcept;   // GlobalAvgPoolI16
+void add_i16(const Call& call, Range elements) noexcept;              // AddI16
+void multiply_i16(const Call& call, Range elements) noexcept;         // MultiplyI16
+void multiply_channels_i16(const Call& call, Range pixels) noexcept;  // MultiplyI16
+void table_i16(const Call& call, Range elements) noexcept;            // TableI16: activations
+void softmax_i16(const Call& call, Range rows) noexcept;              // SoftmaxI16
+void log_softmax_i16(const Call& call, Range rows) noexcept;          // SoftmaxI16
+void quantize_f32_i16(const Call& call, Range elements) noexcept;     // Quantization8; divides in double
+void dequantize_i16_f32(const Call& call, Range elements) noexcept;   // Quantization8
+
+void conv2d_dynamic(const Call& call, Range samples) noexcept;  // ConvDynamic
+
 void copy_slices(const Call& call, Range rows) noexcept;  // CopySlices: concat
 void pad_image(const Call& call, Range rows) noexcept;    // PadImage: pad
 
