@@ -134,7 +134,7 @@ __attribute__((always_inline)) inline void depthwise_rows(const PackedDepthwise&
                      });
   if (phase >= p.channels) return;
   const int width = p.in_row / p.channels;
-  const typename V::Mask mask = V::mask(p.channels - phase);
+  const typename V::Mask mask = V::mask(p.channels - phase < kLanes ? p.channels - phase : kLanes);
   for (int column = 0; column < p.out_w; ++column) {
     if (column == p.inner_begin) column = p.inner_end;
     if (column >= p.out_w) break;
