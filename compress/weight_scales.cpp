@@ -19,7 +19,7 @@ constexpr std::size_t kMatched = 64;  ///< larger codebooks are not looked for b
 Values different(std::span<const float> weights) {
   Values values(weights.begin(), weights.end());
   std::ranges::sort(values);
-  values.erase(std::ranges::unique(values).begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
   std::erase(values, 0.0);
   return values;
 }

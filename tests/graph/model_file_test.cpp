@@ -106,7 +106,7 @@ TEST_CASE("large constants are aligned in the file, small ones packed") {
   graph.set_outputs({graph.add_node(Linear{}, {x, weight}, "wide")});
   const Bytes bytes = encode(graph, kPlain);
   const auto* first = reinterpret_cast<const std::byte*>(column.data());
-  const auto place = std::ranges::search(bytes, std::span(first, 64)).begin() - bytes.begin();
+  const auto place = std::search(bytes.begin(), bytes.end(), first, first + 64) - bytes.begin();
   CHECK(place % 64 == 0);
   check_same(decode(bytes, "m"), graph);
   CHECK(encode(small_graphs::integers(), kPlain).size() <= 210);  // 62 of them weights and biases
