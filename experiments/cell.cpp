@@ -2,28 +2,20 @@
 
 #include "machine.h"
 #include "progress.h"
-#include "recipe.h"
+#include "train.h"
 
 #include <lathe/base/error.h>
 #include <lathe/base/io.h>
 #include <lathe/compress/quantize.h>
+#include <lathe/compress/quantize_aware.h>
 #include <lathe/compress/trace.h>
-#include <lathe/datasets/augment.h>
-#include <lathe/datasets/loader.h>
 #include <lathe/graph/model_file.h>
 #include <lathe/layers/models.h>
-#include <lathe/optim/callbacks.h>
-#include <lathe/optim/trainer.h>
 
 #include <algorithm>
 
 namespace lathe::experiments {
 namespace {
-
-/// Images that calibrate post-training quantization, from the training set.
-constexpr std::int64_t kCalibrationImages = 1024;
-/// Held out of the training set for the validation columns of the history.
-constexpr double kValidationShare = 1.0 / 12;
 
 Cell config_json(const CellConfig& config) {
   return {{"base", config.base},
@@ -105,11 +97,6 @@ void measure_variant(const std::string& variant, const graph::Graph& graph, cons
 
 std::string CellConfig::id() const { return fmt::format("{}_{}_s{}", base, kind, seed); }
 
-const std::vector<std::string>& known_kinds() {
-  static const std::vector<std::string> kKinds = {"baseline"};
-  return kKinds;
-}
-
 Cell find_cell(const CellConfig& config, const ResultFolder& folder) {
   const auto path = folder.cell(config.id());
   if (!std::filesystem::exists(path)) return nullptr;
@@ -134,46 +121,27 @@ std::vector<Cell> read_cells(const ResultFolder& folder) {
 Cell run_cell(const CellConfig& config, const datasets::Named& data, const ResultFolder& folder,
               const CellOptions& options) {
   const std::string id = config.id();
-  const auto& info = layers::find_model(config.base);
-  const auto model = info.make();
-  model->reset(Rng(config.seed));
+  const Kind kind = parse_kind(config.kind);
+  const auto trained = train_cell(config, recipe_for(config.base, kind), data, folder, options);
+  if (!trained) return nullptr;
+  layers::Module& model = *trained->model;
 
-  const auto images = config.train_limit > 0 ? datasets::take(data.train, config.train_limit) : data.train;
-  const auto [rest, held_out] = datasets::split(images, kValidationShare, config.seed);
-  const Recipe recipe = recipe_for(config.base);
-  const auto shifted =
-      recipe.shift_pixels > 0 ? datasets::map(rest, datasets::random_shift(recipe.shift_pixels)) : rest;
-  const datasets::DataLoader train(shifted, {.batch = config.batch, .shuffle = true, .seed = config.seed});
-  const datasets::DataLoader validation(held_out, {.batch = 256});
-
-  const auto optimizer = make_optimizer(*model, recipe);
-  optim::Trainer trainer(*model, *optimizer,
-                         {.epochs = config.epochs,
-                          .schedule = make_schedule(recipe, config.epochs * train.batches()),
-                          .label_smoothing = recipe.label_smoothing,
-                          .checkpoint = folder.checkpoint(id),
-                          .model_name = config.base,
-                          .interrupt = options.interrupt});
-  if (!options.quiet) trainer.add(std::make_unique<optim::ProgressBar>(stderr, options.title));
-  trainer.add(std::make_unique<optim::HistoryCsv>(folder.history(id)));
-  const auto trained = trainer.fit(train, &validation);
-  if (trained.interrupted) return nullptr;
-
-  const graph::Graph float_graph = compress::export_float(*model, info.input);
-  const auto calibration = datasets::DataLoader(datasets::take(rest, kCalibrationImages), {.batch = 128});
-  std::vector<Tensor> batches;
-  for (auto epoch = calibration.epoch(0); auto batch = epoch.next();) batches.push_back(batch->images);
-  const compress::Ranges ranges = compress::calibrate(float_graph, batches);
+  const Shape& input = layers::find_model(config.base).input;
+  const graph::Graph float_graph = compress::export_float(model, input);
+  const compress::Ranges ranges = compress::calibrate(float_graph, trained->calibration);
+  const graph::Graph int8_graph = kind.quantization_aware ? compress::export_quantized(model, input)
+                                                          : compress::quantize(float_graph, ranges);
 
   Cell results = {{"exp_id", id},        {"base", config.base},     {"kind", config.kind},
                   {"seed", config.seed}, {"epochs", config.epochs}, {"batch", config.batch}};
-  describe_model(*model, float_graph, results);
+  describe_model(model, float_graph, results);
+  if (trained->unique_weights > 0) results["unique_weights"] = trained->unique_weights;
   results["checkpoint_bytes"] = std::filesystem::file_size(folder.checkpoint(id));
   const std::pair<const char*, graph::Graph> variants[] = {
       {"float", float_graph},
       {"fp16", compress::to_half(float_graph)},
       {"dynamic", compress::quantize_dynamic(float_graph)},
-      {"int8", compress::quantize(float_graph, ranges)},
+      {"int8", int8_graph},
       {"int16x8", compress::quantize(float_graph, ranges, {.scheme = compress::Scheme::int16x8})}};
   for (const auto& [variant, graph] : variants)
     measure_variant(variant, graph, config, data, folder, options, results);
@@ -184,7 +152,7 @@ Cell run_cell(const CellConfig& config, const datasets::Named& data, const Resul
   };
   results["size_ratio_int8"] = ratio("float_bytes");
   results["checkpoint_ratio_int8"] = ratio("checkpoint_bytes");
-  results["train_seconds"] = trained.seconds;
+  results["train_seconds"] = trained->seconds;
 
   Cell cell = {{"config", config_json(config)},
                {"generated_data", data.generated},

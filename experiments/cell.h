@@ -17,7 +17,7 @@ namespace lathe::experiments {
 /// One experiment of a grid: a model, what is done to it, and a seed.
 struct CellConfig {
   std::string base;
-  std::string kind;
+  std::string kind;  ///< as to_string(Kind) writes it
   std::uint64_t seed = 0;
   std::string dataset;
   std::int64_t epochs = 10;
@@ -43,9 +43,6 @@ struct ResultFolder {
 
 /// A finished cell: {"config": ..., "environment": ..., "results": {column: number}}.
 using Cell = nlohmann::ordered_json;
-
-/// The kinds that can be run.
-const std::vector<std::string>& known_kinds();
 
 /// The cell's file if it is there and was made with this configuration; null if it is not there. Throws Error
 /// when it was made with another configuration or is damaged.

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "kind.h"
+
 #include <lathe/layers/module.h>
 #include <lathe/optim/optimizer.h>
 #include <lathe/optim/schedule.h>
@@ -14,12 +16,16 @@ namespace lathe::experiments {
 /// with it.
 struct Recipe {
   float peak_learning_rate = 1e-3f;
-  float label_smoothing = 0;
-  int shift_pixels = 0;  ///< training images are moved at random by at most so much
+  int shift_pixels = 0;        ///< training images are moved at random by at most so much
+  bool from_baseline = false;  ///< starts with the weights of the trained baseline of the same seed
+  float pruned_by = 0.5f;      ///< share of the steps after which the sparsity is final
+  float clusters_from = 0;     ///< share of the steps after which weights are clustered
+  float temperature = 2;       ///< of distillation
+  float hard_weight = 0.5f;    ///< the share of the true labels in distillation
 };
 
 /// Throws Error when there is no such model.
-Recipe recipe_for(std::string_view model);
+Recipe recipe_for(std::string_view model, const Kind& kind = {});
 
 /// Adam over the module's parameters.
 std::unique_ptr<optim::Optimizer> make_optimizer(const layers::Module& module, const Recipe& recipe);

@@ -1,8 +1,14 @@
 #pragma once
 
 /// Everything a training program needs.
+#include <lathe/compress/batch_norm.h>
+#include <lathe/compress/cluster.h>
+#include <lathe/compress/distill.h>
 #include <lathe/compress/passes.h>
+#include <lathe/compress/prune.h>
 #include <lathe/compress/quantize.h>
+#include <lathe/compress/quantize_aware.h>
+#include <lathe/compress/strip.h>
 #include <lathe/compress/trace.h>
 #include <lathe/core/autograd.h>
 #include <lathe/core/ops.h>

@@ -16,7 +16,7 @@ import unittest
 
 BIN = pathlib.Path(os.environ["LATHE_BIN"])
 # Small enough for a test, large enough that the accuracies mean something.
-GRID = ["--dataset", "synthetic-digits", "--bases", "tutorial", "--epochs", "2", "--quick", "--threads", "2"]
+GRID = ["--dataset", "synthetic-digits", "--bases", "tutorial", "--kinds", "baseline", "--epochs", "2", "--quick", "--threads", "2"]
 
 
 def run(program, *arguments, **options):
@@ -90,7 +90,7 @@ class Programs(unittest.TestCase):
             file = self.out / f"models/tutorial_baseline_s0.{variant}.lathe"
             self.assertEqual(int(row[f"{variant}_bytes"]), file.stat().st_size)
             self.assertLess(abs(float(row[f"{variant}_acc"]) - float(row["float_acc"])), 0.02)
-            self.assertIn(f"| {variant} |", (self.out / "report.md").read_text())
+            self.assertRegex((self.out / "report.md").read_text(), rf"\| {variant} +\|")
         self.assertLess(int(row["fp16_bytes"]), 0.6 * int(row["float_bytes"]))
         self.assertLess(int(row["dynamic_bytes"]), 0.35 * int(row["float_bytes"]))
         self.assertEqual(int(row["int8_bytes"]), self.int8.stat().st_size)
@@ -169,6 +169,20 @@ class Programs(unittest.TestCase):
                 self.assertIn("conv2d", run("lathe", "info", target).stdout)
                 self.assertIn("%", run("lathe", "predict", target, picture).stdout)
 
+    def test_passes_combine_and_their_gain_is_in_the_file(self):
+        out = self.folder / "passes"
+        arguments = [argument if argument != "baseline" else "pcqat,kd" for argument in GRID]
+        result = run("lathe-mnist-report", *arguments, "--out", out)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        with open(out / "results.csv") as file:
+            small, student = csv.DictReader(file)
+        self.assertEqual(small["exp_id"], "tutorial_prune-0.8+cluster-16+qat_s0")
+        self.assertGreaterEqual(float(small["prunable_sparsity"]), 0.79)
+        self.assertLessEqual(int(small["unique_weights"]), 16)
+        self.assertLess(int(small["int8_bytes"]), int(student["int8_bytes"]) / 2)
+        self.assertGreater(float(small["int8_acc"]), 0.4)
+        self.assertEqual(student["unique_weights"], "")
+
     def test_data_list_names_what_there_is(self):
         root = self.folder / "listed"
         write_tiny_mnist(root / "my-digits")
@@ -180,28 +194,30 @@ class Programs(unittest.TestCase):
         root = self.folder / "other"
         write_tiny_mnist(root / "fashion-like")
         result = run("lathe-mnist-report", "--data", root, "--dataset", "fashion-like", "--bases", "dscnn", "--epochs", "1",
-                     "--out", self.folder / "other-out")
+                     "--kinds", "baseline", "--out", self.folder / "other-out")
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertNotIn("Generated", result.stdout)
 
     def test_ctrl_c_writes_a_checkpoint_and_the_run_goes_on_to_the_same_bytes(self):
-        arguments = ["--dataset", "synthetic-digits", "--bases", "tutorial", "--epochs", "3", "--threads", "2"]
+        arguments = ["--dataset", "synthetic-digits", "--bases", "tutorial", "--epochs", "3", "--threads", "2",
+                     "--kinds", "qat+prune-0.5+cluster-8"]
+        cell = "tutorial_prune-0.5+cluster-8+qat_s0"
         whole, cut = self.folder / "whole", self.folder / "cut"
         self.assertEqual(run("lathe-mnist-report", *arguments, "--out", whole).returncode, 0)
         process = subprocess.Popen([BIN / "lathe-mnist-report", *arguments, "--out", cut], stderr=subprocess.PIPE, text=True)
         deadline = time.time() + 120
-        history = cut / "history/tutorial_baseline_s0.csv"
+        history = cut / f"history/{cell}.csv"
         while not history.exists() and time.time() < deadline:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         errors = process.communicate(timeout=120)[1]
         self.assertEqual(process.returncode, 130, errors)
         self.assertIn("goes on from here", errors)
-        self.assertTrue((cut / "checkpoints/tutorial_baseline_s0.safetensors").is_file())
-        self.assertFalse((cut / "cells/tutorial_baseline_s0.json").exists())
+        self.assertTrue((cut / f"checkpoints/{cell}.safetensors").is_file())
+        self.assertFalse((cut / f"cells/{cell}.json").exists())
         self.assertEqual(run("lathe-mnist-report", *arguments, "--out", cut).returncode, 0)
         for variant in ("float", "int8"):
-            name = f"models/tutorial_baseline_s0.{variant}.lathe"
+            name = f"models/{cell}.{variant}.lathe"
             self.assertEqual((cut / name).read_bytes(), (whole / name).read_bytes())
 
     # Wrong
@@ -212,7 +228,8 @@ class Programs(unittest.TestCase):
         self.assert_one_line(run("lathe", "--trian"), 2, "no option '--trian'", "commands: info")
         self.assert_one_line(run("lathe", "eval", self.int8, "--datset", "mnist"), 2, "--datset", "--dataset")
         self.assert_one_line(run("lathe-mnist-report", "--sede", "1"), 2, "--sede", "--seeds")
-        self.assert_one_line(run("lathe-mnist-report", "--kinds", "prune"), 2, "no kind 'prune'", "baseline")
+        self.assert_one_line(run("lathe-mnist-report", "--kinds", "prune"), 2, "--kinds: there is no kind 'prune'", "baseline")
+        self.assert_one_line(run("lathe-mnist-report", "--kinds", "qat+cluster-1"), 2, "'cluster-1': 2 to 65536 clusters")
         self.assert_one_line(run("lathe-mnist-report", "--bases", "resnet"), 2, "no model 'resnet'", "dscnn")
         self.assert_one_line(run("lathe-mnist-report", "--epochs", "0"), 2, "--epochs")
         self.assert_one_line(run("lathe-mnist-report", "--threads", "many"), 2, "--threads")

@@ -1,0 +1,149 @@
+#include "train.h"
+
+#include <lathe/compress/cluster.h>
+#include <lathe/compress/distill.h>
+#include <lathe/compress/prune.h>
+#include <lathe/compress/quantize_aware.h>
+#include <lathe/compress/strip.h>
+#include <lathe/datasets/augment.h>
+#include <lathe/datasets/loader.h>
+#include <lathe/layers/models.h>
+#include <lathe/optim/callbacks.h>
+#include <lathe/optim/trainer.h>
+
+#include <algorithm>
+
+namespace lathe::experiments {
+namespace {
+
+/// Held out of the training set for the validation columns of the history.
+constexpr double kValidationShare = 1.0 / 12;
+/// Images that show the ranges of activations, from the training set.
+constexpr std::int64_t kCalibrationImages = 1024;
+/// Whose soft targets kd uses: the best of the MNIST models.
+constexpr const char* kTeacher = "conv";
+
+std::int64_t share_of(std::int64_t steps, float share) {
+  return std::max<std::int64_t>(1, static_cast<std::int64_t>(share * static_cast<float>(steps)));
+}
+
+compress::PruneOptions pruning(const Kind& kind, const Recipe& recipe, std::int64_t steps) {
+  if (kind.pattern) return {.schedule = compress::ConstantSparsity{}, .structure = *kind.pattern};
+  const std::int64_t end = share_of(steps, recipe.pruned_by);
+  // A mask every hundredth of the way, the last one at its end.
+  const std::int64_t frequency = std::max<std::int64_t>(1, end / 100);
+  return {.schedule = compress::PolynomialDecay{
+              .final = *kind.sparsity, .end = end - end % frequency, .frequency = frequency}};
+}
+
+compress::ClusterOptions clustering(const Kind& kind, const Recipe& recipe, bool sparse, std::int64_t steps) {
+  return {.clusters = kind.clusters,
+          .init = kind.centroid_init,
+          .preserve_sparsity = sparse,
+          .begin = recipe.clusters_from > 0 ? share_of(steps, recipe.clusters_from) : 0};
+}
+
+std::int64_t most_values(const std::vector<compress::ClusteredWeight>& weights) {
+  std::int64_t most = 0;
+  for (const auto& weight : weights) {
+    const Tensor value = weight.parameter.value();
+    most = std::max(most, compress::count_unique(value.span<float>()));
+  }
+  return most;
+}
+
+std::vector<Tensor> first_images(const datasets::DatasetPtr& images) {
+  const datasets::DataLoader loader(datasets::take(images, kCalibrationImages), {.batch = 128});
+  std::vector<Tensor> batches;
+  for (auto epoch = loader.epoch(0); auto batch = epoch.next();) batches.push_back(batch->images);
+  return batches;
+}
+
+/// Takes up what earlier passes made of the weights, then attaches those of `kind`.
+std::vector<std::unique_ptr<optim::Callback>> attach_passes(layers::Module& model, const Kind& kind,
+                                                            const Recipe& recipe, const Start& start,
+                                                            std::span<const Tensor> calibration,
+                                                            std::int64_t steps) {
+  std::vector<std::unique_ptr<optim::Callback>> passes;
+  if (start.keep_zeros) compress::from_zeros(model);
+  if (start.keep_values) compress::from_unique(model);
+  if (kind.prunes()) passes.push_back(compress::prune(model, pruning(kind, recipe, steps)));
+  if (kind.clusters > 0)
+    passes.push_back(
+        compress::cluster(model, clustering(kind, recipe, kind.prunes() || start.keep_zeros, steps)));
+  if (kind.quantization_aware)
+    passes.push_back(compress::quantize_aware(model, calibration[0].shape().with(0, 1), calibration));
+  return passes;
+}
+
+/// The trained baseline of a model under the same conditions.
+std::optional<TrainedModel> train_baseline(CellConfig config, const std::string& base,
+                                           const datasets::Named& data, const ResultFolder& folder,
+                                           CellOptions options) {
+  config.base = base;
+  config.kind = "baseline";
+  options.title += " from " + config.id();
+  return train_cell(config, recipe_for(base), data, folder, options);
+}
+
+}  // namespace
+
+std::optional<TrainedModel> train_model(const CellConfig& config, const Kind& kind, const Recipe& recipe,
+                                        const Start& start, layers::Module* teacher,
+                                        const datasets::Named& data, const ResultFolder& folder,
+                                        const CellOptions& options) {
+  const std::string id = config.id();
+  TrainedModel result{.model = layers::find_model(config.base).make()};
+  layers::Module& model = *result.model;
+  model.reset(Rng(config.seed));
+  if (start.weights != nullptr) layers::load_weights(model, layers::weights(*start.weights));
+
+  const auto images = config.train_limit > 0 ? datasets::take(data.train, config.train_limit) : data.train;
+  const auto [rest, held_out] = datasets::split(images, kValidationShare, config.seed);
+  const auto shifted =
+      recipe.shift_pixels > 0 ? datasets::map(rest, datasets::random_shift(recipe.shift_pixels)) : rest;
+  const datasets::DataLoader train(shifted, {.batch = config.batch, .shuffle = true, .seed = config.seed});
+  const datasets::DataLoader validation(held_out, {.batch = 256});
+  const std::int64_t steps = config.epochs * train.batches();
+  result.calibration = first_images(rest);
+
+  auto passes = attach_passes(model, kind, recipe, start, result.calibration, steps);
+  const auto optimizer = make_optimizer(model, recipe);
+  optim::Trainer trainer(model, *optimizer,
+                         {.epochs = config.epochs,
+                          .schedule = make_schedule(recipe, steps),
+                          .loss = kind.distil ? compress::distillation(compress::teacher(*teacher),
+                                                                       {.temperature = recipe.temperature,
+                                                                        .hard_weight = recipe.hard_weight,
+                                                                        .cache = recipe.shift_pixels == 0})
+                                              : optim::Loss{},
+                          .checkpoint = folder.checkpoint(id),
+                          .model_name = config.base,
+                          .interrupt = options.interrupt});
+  for (auto& pass : passes) trainer.add(std::move(pass));
+  if (!options.quiet) trainer.add(std::make_unique<optim::ProgressBar>(stderr, options.title));
+  trainer.add(std::make_unique<optim::HistoryCsv>(folder.history(id)));
+  const auto trained = trainer.fit(train, &validation);
+  if (trained.interrupted) return {};
+
+  const auto clustered = compress::clustered_weights(model);
+  compress::strip(model);
+  result.unique_weights = most_values(clustered);
+  result.seconds = trained.seconds;
+  result.validation_accuracy = trained.validation.accuracy;
+  return result;
+}
+
+std::optional<TrainedModel> train_cell(const CellConfig& config, const Recipe& recipe,
+                                       const datasets::Named& data, const ResultFolder& folder,
+                                       const CellOptions& options) {
+  const Kind kind = parse_kind(config.kind);
+  std::optional<TrainedModel> baseline, teacher;
+  if (recipe.from_baseline && !(baseline = train_baseline(config, config.base, data, folder, options)))
+    return {};
+  if (kind.distil && !(teacher = train_baseline(config, kTeacher, data, folder, options))) return {};
+  return train_model(config, kind, recipe, {.weights = baseline ? baseline->model.get() : nullptr},
+                     teacher ? teacher->model.get() : nullptr, data, folder, options);
+}
+
+}  // namespace lathe::experiments

@@ -1,0 +1,43 @@
+#pragma once
+
+#include "cell.h"
+#include "recipe.h"
+
+#include <lathe/layers/module.h>
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace lathe::experiments {
+
+/// A model trained with its passes, which are baked into its weights.
+struct TrainedModel {
+  std::unique_ptr<layers::Module> model;
+  std::vector<Tensor> calibration;  ///< batches of training images, without random transforms
+  std::int64_t unique_weights = 0;  ///< most different values in a clustered weight; 0: none is clustered
+  double seconds = 0;
+  double validation_accuracy = 0;  ///< of the last epoch
+};
+
+/// What a training starts with, and what of it must stay.
+struct Start {
+  const layers::Module* weights = nullptr;  ///< null: fresh ones
+  bool keep_zeros = false;
+  bool keep_values = false;  ///< equal weights stay equal
+};
+
+/// Trains config.base with the passes of `kind`, going on from the checkpoint in the folder. `teacher` is
+/// needed for kd. Empty when it was interrupted.
+std::optional<TrainedModel> train_model(const CellConfig& config, const Kind& kind, const Recipe& recipe,
+                                        const Start& start, layers::Module* teacher,
+                                        const datasets::Named& data, const ResultFolder& folder,
+                                        const CellOptions& options);
+
+/// Trains the model of a cell; first, where they are wanted and not there, the baseline it starts from and
+/// its teacher. Empty when it was interrupted.
+std::optional<TrainedModel> train_cell(const CellConfig& config, const Recipe& recipe,
+                                       const datasets::Named& data, const ResultFolder& folder,
+                                       const CellOptions& options);
+
+}  // namespace lathe::experiments
