@@ -1,5 +1,6 @@
 #include "cell.h"
 
+#include "detail.h"
 #include "machine.h"
 #include "progress.h"
 #include "train.h"
@@ -67,7 +68,7 @@ void describe_model(layers::Module& model, const graph::Graph& graph, Cell& resu
 /// Writes a variant's file, reads it back, and measures what was read.
 void measure_variant(const std::string& variant, const graph::Graph& graph, const CellConfig& config,
                      const datasets::Named& data, const ResultFolder& folder, const CellOptions& options,
-                     Cell& results) {
+                     Cell& results, Cell& details) {
   const auto path = folder.model(config.id(), variant);
   graph::save(graph, path);
   const graph::Graph deployed = graph::load(path);
@@ -91,6 +92,8 @@ void measure_variant(const std::string& variant, const graph::Graph& graph, cons
   results[variant + "_max_ms"] = latency.max_ms;
   results[variant + "_runs"] = latency.runs;
   results[variant + "_arena_bytes"] = plan.arena_bytes();
+  details[variant] = {{"layers", layer_details(plan, latency.runs, bytes)},
+                      {"confusion", confusion_matrix(predictions, *data.test)}};
 }
 
 }  // namespace
@@ -143,8 +146,9 @@ Cell run_cell(const CellConfig& config, const datasets::Named& data, const Resul
       {"dynamic", compress::quantize_dynamic(float_graph)},
       {"int8", int8_graph},
       {"int16x8", compress::quantize(float_graph, ranges, {.scheme = compress::Scheme::int16x8})}};
+  Cell details = Cell::object();
   for (const auto& [variant, graph] : variants)
-    measure_variant(variant, graph, config, data, folder, options, results);
+    measure_variant(variant, graph, config, data, folder, options, results, details);
   results["test_acc"] = results["float_acc"];
   results["acc_drop_int8"] = results["float_acc"].get<double>() - results["int8_acc"].get<double>();
   const auto ratio = [&](const char* of) {
@@ -157,7 +161,8 @@ Cell run_cell(const CellConfig& config, const datasets::Named& data, const Resul
   Cell cell = {{"config", config_json(config)},
                {"generated_data", data.generated},
                {"environment", describe_machine()},
-               {"results", results}};
+               {"results", results},
+               {"details", details}};
   write_file(folder.cell(id), cell.dump(2) + "\n");
   return cell;
 }

@@ -36,12 +36,16 @@ struct ResultFolder {
     return root / "checkpoints" / (id + ".safetensors");
   }
   std::filesystem::path history(const std::string& id) const { return root / "history" / (id + ".csv"); }
+  std::filesystem::path layer_history(const std::string& id) const {
+    return root / "history" / (id + ".layers.json");
+  }
   std::filesystem::path model(const std::string& id, const std::string& variant) const {
     return root / "models" / (id + "." + variant + ".lathe");
   }
 };
 
-/// A finished cell: {"config": ..., "environment": ..., "results": {column: number}}.
+/// A finished cell: {"config": ..., "environment": ..., "results": {column: number}, "details": {variant:
+/// {"layers": [...], "confusion": [[...]]}}}; the details are in detail.h.
 using Cell = nlohmann::ordered_json;
 
 /// The cell's file if it is there and was made with this configuration; null if it is not there. Throws Error

@@ -68,6 +68,22 @@ Latency measure_latency(runtime::Plan& plan, std::int64_t runs) {
           .runs = runs};
 }
 
+std::vector<double> measure_steps(runtime::Plan& plan, std::int64_t runs) {
+  std::vector<std::vector<std::int64_t>> times(plan.steps().size());
+  std::vector<std::int64_t> once(plan.steps().size());
+  for (std::int64_t run = 0; run < runs; ++run) {
+    std::ranges::fill(once, 0);
+    plan.run_timed(once);
+    for (std::size_t i = 0; i < once.size(); ++i) times[i].push_back(once[i]);
+  }
+  std::vector<double> medians;
+  for (auto& samples : times) {
+    std::ranges::nth_element(samples, samples.begin() + static_cast<std::ptrdiff_t>(samples.size() / 2));
+    medians.push_back(static_cast<double>(samples[samples.size() / 2]));
+  }
+  return medians;
+}
+
 void fill_input(runtime::Plan& plan, const datasets::Dataset& dataset, std::int64_t index,
                 std::int64_t slot) {
   const auto size = static_cast<std::size_t>(samples_per_image(plan));

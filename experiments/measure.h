@@ -24,6 +24,10 @@ struct Latency {
 /// one takes over 20 ms.
 Latency measure_latency(runtime::Plan& plan, std::int64_t runs = 0);
 
+/// Median nanoseconds of each step of a plan over `runs` runs. The clocks around the steps make them look
+/// some 20 ns slower than they are.
+std::vector<double> measure_steps(runtime::Plan& plan, std::int64_t runs);
+
 /// Writes image `index` of a data set where a plan wants it; u8 inputs get round(255 * x).
 void fill_input(runtime::Plan& plan, const datasets::Dataset& dataset, std::int64_t index,
                 std::int64_t slot = 0);

@@ -1,5 +1,7 @@
 #include "train.h"
 
+#include "layer_history.h"
+
 #include <lathe/compress/cluster.h>
 #include <lathe/compress/distill.h>
 #include <lathe/compress/prune.h>
@@ -123,6 +125,7 @@ std::optional<TrainedModel> train_model(const CellConfig& config, const Kind& ki
   for (auto& pass : passes) trainer.add(std::move(pass));
   if (!options.quiet) trainer.add(std::make_unique<optim::ProgressBar>(stderr, options.title));
   trainer.add(std::make_unique<optim::HistoryCsv>(folder.history(id)));
+  trainer.add(std::make_unique<LayerHistory>(folder.layer_history(id)));
   const auto trained = trainer.fit(train, &validation);
   if (trained.interrupted) return {};
 

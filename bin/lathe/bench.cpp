@@ -32,23 +32,6 @@ void fill_random(runtime::Plan& plan) {
   }
 }
 
-/// Median nanoseconds of each step. Clocks around the steps make them look some 20 ns slower than they are.
-std::vector<double> time_layers(runtime::Plan& plan, std::int64_t runs) {
-  std::vector<std::vector<std::int64_t>> times(plan.steps().size());
-  std::vector<std::int64_t> once(plan.steps().size());
-  for (std::int64_t run = 0; run < runs; ++run) {
-    std::ranges::fill(once, 0);
-    plan.run_timed(once);
-    for (std::size_t i = 0; i < once.size(); ++i) times[i].push_back(once[i]);
-  }
-  std::vector<double> medians;
-  for (auto& samples : times) {
-    std::ranges::nth_element(samples, samples.begin() + static_cast<std::ptrdiff_t>(samples.size() / 2));
-    medians.push_back(static_cast<double>(samples[samples.size() / 2]));
-  }
-  return medians;
-}
-
 experiments::Table layer_table(const runtime::Plan& plan, const std::vector<double>& nanoseconds) {
   double total = 0;
   for (double time : nanoseconds) total += time;
@@ -74,7 +57,8 @@ int bench_file(const Arguments& arguments) {
   runtime::Plan plan(load_network(arguments.file), options);
   fill_random(plan);
   const experiments::Latency latency = experiments::measure_latency(plan, arguments.runs);
-  const auto layers = arguments.layers ? time_layers(plan, latency.runs) : std::vector<double>{};
+  const auto layers =
+      arguments.layers ? experiments::measure_steps(plan, latency.runs) : std::vector<double>{};
 
   if (arguments.json) {
     nlohmann::ordered_json result = {{"file", arguments.file},
