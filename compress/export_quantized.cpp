@@ -78,6 +78,8 @@ graph::Graph export_quantized(layers::Module& model, const Shape& input, const Q
     check_parity(traced, model, input);
   }
   TakenOut real = take_out_quantizers(traced);
+  check(real.bits == 8 || options.scheme == Scheme::int16x8,
+        "export_quantized: the model was trained for int16x8: give .scheme = Scheme::int16x8");
   const Followed followed = optimize_followed(std::move(real.graph));
   Ranges ranges(followed.origins.size());
   for (std::size_t i = 0; i < ranges.size(); ++i)

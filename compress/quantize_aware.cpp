@@ -24,8 +24,6 @@ void validate(const TrainingPoint& point, const char* name) {
 }
 
 void validate(const QuantizeAwareOptions& options) {
-  check(options.bits == 8 || options.bits == 16, "quantize_aware: bits is {}, expected 8 or 16",
-        options.bits);
   check(options.decay >= 0 && options.decay <= 1, "quantize_aware: decay is {}, expected 0 to 1",
         options.decay);
   validate(options.freeze_ranges_at, "freeze_ranges_at");
@@ -46,13 +44,14 @@ void check_batches(std::span<const Tensor> batches, const Shape& input) {
 
 std::vector<std::shared_ptr<WatchedRange>> make_ranges(const QuantizerPositions& positions,
                                                        const QuantizeAwareOptions& options) {
+  const bool wide = options.scheme == Scheme::int16x8;
   std::vector<std::shared_ptr<WatchedRange>> ranges;
   for (const SharedRange& range : positions.ranges)
     ranges.push_back(std::make_shared<WatchedRange>(
-        WatchedRange::Options{.bits = options.bits,
+        WatchedRange::Options{.bits = wide ? 16 : 8,
                               .decay = options.decay,
                               .running = range.of_input,
-                              .fixed = options.bits == 8 ? range.fixed : std::nullopt}));
+                              .fixed = wide ? std::nullopt : range.fixed}));
   return ranges;
 }
 

@@ -5,6 +5,7 @@
 
 #include <lathe/base/io.h>
 #include <lathe/compress/cluster.h>
+#include <lathe/compress/distill.h>
 #include <lathe/compress/prune.h>
 #include <lathe/compress/quantize_aware.h>
 #include <lathe/compress/strip.h>
@@ -124,6 +125,28 @@ TEST_CASE("random networks: evaluation predicts the integers' outputs") {
   CHECK(different * 200 <= values);
 }
 
+TEST_CASE("a model trained for 16-bit activations is exported with them") {
+  const auto model = small_model();
+  const auto quantization = attach(*model, {.scheme = Scheme::int16x8});
+  train(*model, *quantization, images(64), 30);
+  CHECK_ERROR(export_quantized(*model, kImage), "trained for int16x8: give .scheme = Scheme::int16x8");
+  const graph::Graph graph = export_quantized(*model, kImage, {.scheme = Scheme::int16x8});
+  // In steps this fine the float sums of the prediction show.
+  CHECK(compare(*model, graph, images(500)).worst <= 4.01);
+}
+
+TEST_CASE("a model trained for int8 can be exported with 16-bit activations: the same in finer steps") {
+  const auto model = small_model();
+  const auto quantization = attach(*model);
+  train(*model, *quantization, images(64), 30);
+  const graph::Graph narrow = export_quantized(*model, kImage);
+  const graph::Graph wide = export_quantized(*model, kImage, {.scheme = Scheme::int16x8});
+  CHECK(output_scale(wide) < output_scale(narrow) / 100);
+  const Tensor x = images(200), coarse = run(narrow, x), fine = run(wide, x);
+  for (std::size_t i = 0; i < coarse.span<float>().size(); ++i)
+    CHECK(std::abs(coarse.span<float>()[i] - fine.span<float>()[i]) <= 4 * output_scale(narrow));
+}
+
 TEST_CASE("quantizers are attached once, where something can be quantized, with batches that fit") {
   const auto model = small_model();
   const Tensor batch = images(4);
@@ -140,8 +163,6 @@ TEST_CASE("quantizers are attached once, where something can be quantized, with 
               "quantize_aware: pattern 'cnov*' matches no layer; there are: conv (Conv2d)");
   CHECK_ERROR(quantize_aware(*model, kImage, one, {.layers = {.patterns = {"norm"}}}),
               "nothing is left to quantize");
-  CHECK_ERROR(quantize_aware(*model, kImage, one, {.bits = 4}),
-              "quantize_aware: bits is 4, expected 8 or 16");
   CHECK_ERROR(quantize_aware(*model, kImage, one, {.decay = 1.5f}), "decay is 1.5, expected 0 to 1");
   CHECK_ERROR(quantize_aware(*model, kImage, one, {.freeze_ranges_at = {.share = 2}}),
               "freeze_ranges_at.share is 2, expected 0 to 1");
@@ -196,17 +217,27 @@ Attach method(char name) {
   return [](layers::Module& model) { return attach(model); };
 }
 
-/// Attaches the methods in this order, trains 8 steps.
-std::unique_ptr<layers::Sequential> trained(const std::string& methods) {
-  auto model = small_model();
+/// Attaches the methods in this order, trains 8 steps; with D, from a teacher.
+void train(layers::Module& model, const std::string& methods) {
   std::vector<std::unique_ptr<optim::Callback>> callbacks;
-  for (char name : methods) callbacks.push_back(method(name)(*model));
-  optim::Adam optimizer(model->parameters(), {.learning_rate = 0.01f});
-  optim::Trainer trainer(*model, optimizer, {.epochs = 2});
+  for (char name : methods)
+    if (name != 'D') callbacks.push_back(method(name)(model));
+  const auto network = small_model();
+  optim::Adam optimizer(model.parameters(), {.learning_rate = 0.01f});
+  optim::Trainer::Options options{.epochs = 2};
+  if (methods.find('D') != std::string::npos) options.loss = distillation(teacher(*network), {});
+  optim::Trainer trainer(model, optimizer, options);
   for (auto& callback : callbacks) trainer.add(std::move(callback));
   trainer.fit(spots(64));
+}
+
+std::unique_ptr<layers::Sequential> trained(const std::string& methods) {
+  auto model = small_model();
+  train(*model, methods);
   return model;
 }
+
+constexpr auto kWeights = {"conv.weight", "pointwise.weight", "linear.weight"};
 
 const graph::Value& weight_of(const graph::Graph& graph, std::string_view name) {
   for (const graph::Value& value : graph.values())
@@ -218,13 +249,13 @@ std::size_t different_codes(const graph::Value& weight) {
   std::vector<std::int8_t> codes(weight.elements<std::int8_t>().begin(),
                                  weight.elements<std::int8_t>().end());
   std::ranges::sort(codes);
-  return static_cast<std::size_t>(std::ranges::unique(codes).begin() - codes.begin());
+  return static_cast<std::size_t>(std::unique(codes.begin(), codes.end()) - codes.begin());
 }
 
 }  // namespace
 
 TEST_CASE("methods in any combination and order: the same bytes, and each survives in the integers") {
-  for (const std::string all : {"Q", "PQ", "CQ", "PCQ"}) {
+  for (const std::string all : {"Q", "PQ", "CQ", "DPQ", "PCQ"}) {
     std::string order = all;
     std::ranges::sort(order);
     std::optional<std::vector<std::byte>> file;
@@ -243,7 +274,7 @@ TEST_CASE("methods in any combination and order: the same bytes, and each surviv
     for (const PrunedWeight& weight : pruned_weights(*model))
       pruned[weight.name] = zeros(weight.mask->mask());
     const graph::Graph graph = export_quantized(*model, kImage);
-    for (const std::string name : {"conv.weight", "pointwise.weight", "linear.weight"}) {
+    for (const std::string name : kWeights) {
       CAPTURE(name);
       const graph::Value& weight = weight_of(graph, name);
       CHECK(std::ranges::count(weight.elements<std::int8_t>(), 0) >= pruned[name]);
@@ -255,6 +286,23 @@ TEST_CASE("methods in any combination and order: the same bytes, and each surviv
     strip(*model);
     CHECK(same_bytes(evaluate(*model, images()), before));
     CHECK(graph::encode(export_quantized(*model, kImage)) == *file);
+  }
+}
+
+TEST_CASE("zeros and values of a stripped model, taken up, survive quantization-aware training") {
+  const auto model = trained("PC");
+  strip(*model);
+  std::map<std::string, std::int64_t> pruned;
+  for (const std::string name : kWeights) pruned[name] = zeros(parameter(*model, name).master());
+  CHECK(from_zeros(*model).empty());
+  CHECK(from_unique(*model).empty());
+  train(*model, "Q");
+  const graph::Graph graph = export_quantized(*model, kImage);
+  for (const std::string name : kWeights) {
+    CAPTURE(name);
+    const graph::Value& weight = weight_of(graph, name);
+    CHECK(std::ranges::count(weight.elements<std::int8_t>(), 0) >= pruned[name]);
+    CHECK(different_codes(weight) <= 6);
   }
 }
 

@@ -173,7 +173,7 @@ TEST_CASE("weights are symmetric by output channel, the largest is 127") {
 }
 
 TEST_CASE("weights and biases of random graphs come back within half a step") {
-  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
     const Graph real = compress::optimize(random_graph(seed));
     const Tensor x = random_input(real, 4, seed);
     const Graph integer = quantize(real, calibrate(real, std::span(&x, 1)));
@@ -429,7 +429,7 @@ TEST_CASE("ranges that are none are refused") {
 TEST_CASE("integer plans of random graphs compute nearly what the float graphs do") {
   double worst = 0;
   int whole = 0;
-  for (std::uint64_t seed = 0; seed < 150; ++seed) {
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
     const Graph real = compress::optimize(random_graph(seed));
     const Tensor x = random_input(real, 16, seed);
     std::vector<FloatNode> left;
@@ -447,7 +447,7 @@ TEST_CASE("integer plans of random graphs compute nearly what the float graphs d
 }
 
 TEST_CASE("so they do when some values have no range") {
-  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
     const Graph real = compress::optimize(random_graph(seed));
     const Tensor x = random_input(real, 16, seed);
     Ranges ranges = calibrate(real, std::span(&x, 1));

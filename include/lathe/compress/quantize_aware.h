@@ -33,8 +33,8 @@ struct TrainingPoint {
 };
 
 struct QuantizeAwareOptions {
-  /// Of activations: 8 (int8) or 16 (int16x8). Weights have 8.
-  int bits = 8;
+  /// The integers that are trained for; those of the weights are int8 in both.
+  Scheme scheme = Scheme::int8;
   /// Share of a range that stays at each step; the rest is that of the step's batch. 0..1.
   float decay = 0.99f;
   /// By default the whole model. Layers that are not selected stay float in the deployed graph.
@@ -93,8 +93,9 @@ class QuantizationAware : public optim::Callback {
 
 /// The deployable graph of a model with quantizers, in integers where it was trained so and float elsewhere
 /// (listed in `left_float`, by node of the float graph). What the model computes in evaluation is what this
-/// graph computes, to within a code of its output. Throws Error when the model has no quantizers of
-/// activations.
+/// graph computes, to within a code of its output. A model trained for int8 can be exported with
+/// Scheme::int16x8 too: the same ranges in finer steps. Throws Error when the model has no quantizers of
+/// activations, or when it was trained for int16x8 and the options say int8.
 graph::Graph export_quantized(layers::Module& model, const Shape& input, const QuantizeOptions& options = {},
                               std::vector<FloatNode>* left_float = nullptr);
 
