@@ -132,8 +132,10 @@ Cell run_cell(const CellConfig& config, const datasets::Named& data, const Resul
   const Shape& input = layers::find_model(config.base).input;
   const graph::Graph float_graph = compress::export_float(model, input);
   const compress::Ranges ranges = compress::calibrate(float_graph, trained->calibration);
-  const graph::Graph int8_graph = kind.quantization_aware ? compress::export_quantized(model, input)
-                                                          : compress::quantize(float_graph, ranges);
+  const auto integers = [&](compress::Scheme scheme) {
+    return kind.quantization_aware ? compress::export_quantized(model, input, {.scheme = scheme})
+                                   : compress::quantize(float_graph, ranges, {.scheme = scheme});
+  };
 
   Cell results = {{"exp_id", id},        {"base", config.base},     {"kind", config.kind},
                   {"seed", config.seed}, {"epochs", config.epochs}, {"batch", config.batch}};
@@ -144,8 +146,8 @@ Cell run_cell(const CellConfig& config, const datasets::Named& data, const Resul
       {"float", float_graph},
       {"fp16", compress::to_half(float_graph)},
       {"dynamic", compress::quantize_dynamic(float_graph)},
-      {"int8", int8_graph},
-      {"int16x8", compress::quantize(float_graph, ranges, {.scheme = compress::Scheme::int16x8})}};
+      {"int8", integers(compress::Scheme::int8)},
+      {"int16x8", integers(compress::Scheme::int16x8)}};
   Cell details = Cell::object();
   for (const auto& [variant, graph] : variants)
     measure_variant(variant, graph, config, data, folder, options, results, details);
