@@ -205,8 +205,8 @@ std::unique_ptr<Clustering> cluster(layers::Module& model, const ClusterOptions&
                                                  per_channel ? " in a channel" : "", options.clusters)});
     return true;
   });
-  check(!selected.empty(), "cluster: nothing is left to cluster: {} {}", left_out[0].name,
-        left_out[0].reason);
+  if (selected.empty())
+    fail("cluster: nothing is left to cluster: {} {}", left_out[0].name, left_out[0].reason);
 
   const Codebook::Options book{.centroids = {.clusters = options.clusters,
                                              .init = options.init,

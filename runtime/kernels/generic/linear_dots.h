@@ -67,7 +67,8 @@ void linear(const Call& call, Range samples) noexcept {
     for (o = 0; o < p.outputs; o += kLanes) {
       typename V::Sum sum = V::start(bias + o);
       V::add_totals(sum, totals + o);
-      const typename V::Finish finish(p.clamp, p.limits, p.rescale + o / kLanes);
+      const typename V::Finish finish(p.clamp, p.limits,
+                                      p.rescale == nullptr ? nullptr : p.rescale + o / kLanes);
       finish.store(sum, out + o, V::mask(p.outputs - o < kLanes ? p.outputs - o : kLanes));
     }
   }
