@@ -6,6 +6,7 @@
 #include "runtime/graphs.h"
 
 #include <benchmark/benchmark.h>
+#include <fmt/format.h>
 
 #include <functional>
 #include <numeric>
@@ -41,7 +42,7 @@ void run_plan(benchmark::State& state, const Graph& graph, Level level) {
         benchmark::Counter(static_cast<double>(flops) * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
 }
 
-/// A single op on an image, f32 or int8.
+/// A single op on an image (i16: with the quantization of its f32 input and output).
 struct Single {
   const char* name;
   std::function<ValueId(Maker&, ValueId)> make;
@@ -77,43 +78,42 @@ std::vector<Single> singles() {
        {1, 26, 26, 32}},
       {"global_avg_pool_7x7x24",
        [](Maker& maker, ValueId x) {
-         const bool integer = maker.graph().value(x).dtype == Dtype::i8;
+         const bool real = maker.graph().value(x).dtype == Dtype::f32;
          return maker.node(GlobalAvgPool{}, {x}, "pool",
-                           integer ? std::optional(codes(0.02f, 3)) : std::nullopt);
+                           real ? std::nullopt : std::optional(codes(0.02f, 3)));
        },
        {1, 7, 7, 24}},
       {"relu_112x112x32",
        [](Maker& maker, ValueId x) {
-         const bool integer = maker.graph().value(x).dtype == Dtype::i8;
-         return maker.node(Activate{}, {x}, "relu",
-                           integer ? std::optional(codes(0.02f, -128)) : std::nullopt);
+         const bool real = maker.graph().value(x).dtype == Dtype::f32;
+         return maker.node(Activate{}, {x}, "relu", real ? std::nullopt : std::optional(codes(0.02f, -128)));
        },
        {1, 112, 112, 32}},
   };
 }
 
-Graph single(const Single& one, bool integer) {
+Graph single(const Single& one, Dtype dtype) {
   Maker maker(7);
-  const ValueId x = integer ? maker.input(one.input, Dtype::i8, codes()) : maker.input(one.input);
+  const ValueId x = dtype == Dtype::f32 ? maker.input(one.input) : maker.input(one.input, dtype, codes());
   return maker.finish(one.make(maker, x));
 }
 
 void register_all() {
   std::vector<Level> levels = {Level::reference};
   for (const Level level : fast_levels()) levels.push_back(level);
-  const std::pair<const char*, Graph (*)(bool)> models[] = {
+  const std::pair<const char*, Graph (*)(Dtype)> models[] = {
       {"tutorial", tutorial}, {"conv", conv}, {"dscnn", dscnn}};
-  for (const bool integer : {false, true}) {
-    const std::string dtype = integer ? "/i8/" : "/f32/";
+  for (const Dtype dtype : {Dtype::f32, Dtype::i8, Dtype::i16}) {
+    const std::string type = fmt::format("/{}/", to_string(dtype));
     for (const Level level : levels) {
-      const std::string end = dtype + std::string(to_string(level));
+      const std::string end = type + std::string(to_string(level));
       for (const auto& model : models)
         benchmark::RegisterBenchmark(("plan/" + (model.first + end)).c_str(), [=](benchmark::State& state) {
-          run_plan(state, model.second(integer), level);
+          run_plan(state, model.second(dtype), level);
         });
       for (const Single& one : singles())
         benchmark::RegisterBenchmark(("kernel/" + (one.name + end)).c_str(), [=](benchmark::State& state) {
-          run_plan(state, single(one, integer), level);
+          run_plan(state, single(one, dtype), level);
         });
     }
   }

@@ -53,18 +53,27 @@ void add_fast(Level level, const FastKernels& k, std::vector<KernelEntry>& to) {
   };
   add_pooled(f32, prepare_packed_conv_f32, k.conv2d_f32, "conv2d_max_pool_f32");
   add_pooled(i8, prepare_packed_conv_i8, k.conv2d_i8, "conv2d_max_pool_i8");
+  add_pooled(i16, prepare_packed_conv_i16, k.conv2d_i16, "conv2d_max_pool_i16");
+  add_pooled(i16, prepare_packed_conv_i16_wide, k.conv2d_i16_wide, "conv2d_max_pool_i16_wide");
   add(index_of<Conv2d>(), f32, f32, prepare_packed_depthwise_f32, k.depthwise_f32, "depthwise_f32");
   add(index_of<Conv2d>(), i8, i8, prepare_packed_depthwise_i8, k.depthwise_i8, "depthwise_i8");
+  add(index_of<Conv2d>(), i16, i16, prepare_packed_depthwise_i16, k.depthwise_i16, "depthwise_i16");
   add(index_of<Conv2d>(), f32, f32, prepare_packed_conv_f32, k.conv2d_f32, "conv2d_f32");
   add(index_of<Conv2d>(), i8, i8, prepare_packed_conv_i8, k.conv2d_i8, "conv2d_i8");
+  add(index_of<Conv2d>(), i16, i16, prepare_packed_conv_i16, k.conv2d_i16, "conv2d_i16");
+  add(index_of<Conv2d>(), i16, i16, prepare_packed_conv_i16_wide, k.conv2d_i16_wide, "conv2d_i16_wide");
   add(index_of<Linear>(), f32, f32, prepare_packed_linear_f32, k.linear_f32, "linear_f32");
   add(index_of<Linear>(), i8, i8, prepare_packed_linear_i8, k.linear_i8, "linear_i8");
+  add(index_of<Linear>(), i16, i16, prepare_packed_linear_i16, k.linear_i16, "linear_i16");
   add(index_of<MaxPool2d>(), f32, f32, prepare_pool, k.max_pool2d_f32, "max_pool2d_f32");
   add(index_of<MaxPool2d>(), i8, i8, prepare_pool, k.max_pool2d_i8, "max_pool2d_i8");
+  add(index_of<MaxPool2d>(), i16, i16, prepare_pool, k.max_pool2d_i16, "max_pool2d_i16");
   add(index_of<AvgPool2d>(), f32, f32, prepare_pool, k.avg_pool2d_f32, "avg_pool2d_f32");
   add(index_of<GlobalAvgPool>(), f32, f32, prepare_pool, k.global_avg_pool_f32, "global_avg_pool_f32");
-  add(index_of<GlobalAvgPool>(), i8, i8, prepare_packed_global_pool, k.global_avg_pool_i8,
+  add(index_of<GlobalAvgPool>(), i8, i8, prepare_packed_global_pool_i8, k.global_avg_pool_i8,
       "global_avg_pool_i8");
+  add(index_of<GlobalAvgPool>(), i16, i16, prepare_packed_global_pool_i16, k.global_avg_pool_i16,
+      "global_avg_pool_i16");
   add(index_of<BatchNorm>(), f32, f32, prepare_batch_norm, k.scale_shift_f32, "batch_norm_f32", kInPlace);
   add(index_of<Activate>(), f32, f32, prepare_clamp, k.clamp_f32, "clamp_f32", kInPlace);
   add(index_of<Add>(), f32, f32, prepare_add_f32, k.add_f32, "add_f32", kInPlace);
@@ -72,8 +81,10 @@ void add_fast(Level level, const FastKernels& k, std::vector<KernelEntry>& to) {
   add(index_of<Multiply>(), f32, f32, prepare_multiply_channels_f32, k.multiply_channels_f32,
       "multiply_channels_f32", kInPlace);
   add(index_of<Quantize>(), f32, i8, prepare_quantize, k.quantize_f32_i8, "quantize_f32_i8");
+  add(index_of<Quantize>(), f32, i16, prepare_quantize, k.quantize_f32_i16, "quantize_f32_i16");
   add(index_of<Quantize>(), u8, i8, prepare_shift, k.shift_u8_i8, "shift_u8_i8", kInPlace);
   add(index_of<Dequantize>(), i8, f32, prepare_dequantize, k.dequantize_i8_f32, "dequantize_i8_f32");
+  add(index_of<Dequantize>(), i16, f32, prepare_dequantize, k.dequantize_i16_f32, "dequantize_i16_f32");
 }
 
 /// Every op and dtype of a deployed graph.

@@ -75,6 +75,14 @@ void set_code_limits(graph::Activation activation, const graph::Value& output, s
 /// Rescaling of a convolution or linear layer: s_in * s_weight[c] / s_out for each of the output channels.
 Rescale rescale_of(const Site& site, graph::Activation activation, Store& store);
 
+/// Of the sum of an image's pixels to their mean, i8.
+Rescale global_pool_rescale(const Site& site, std::int32_t pixels, Store& store);
+
+/// As rescale_of, for 16-bit activations (zero point 0), whose accumulators may have 64 bits.
+Rescale wide_rescale_of(const Site& site, graph::Activation activation, Store& store);
+/// By one factor for all channels.
+Rescale wide_rescale_of(const Site& site, double factor, Store& store);
+
 /// A constant operand's elements; throws Error when it is not a constant.
 template <typename T>
 std::span<const T> constant(const Site& site, std::size_t index) {

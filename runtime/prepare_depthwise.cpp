@@ -1,7 +1,9 @@
+#include "integer_layer.h"
 #include "prepare.h"
 #include "prepare_packed.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 namespace lathe::runtime {
@@ -86,49 +88,59 @@ bool prepare_packed_depthwise_f32(const Site& site, Store& store, Prepared& prep
   return true;
 }
 
-bool prepare_packed_depthwise_i8(const Site& site, Store& store, Prepared& prepared) {
+namespace {
+
+bool prepare_codes(const Site& site, Sums sums, Store& store, Prepared& prepared) {
   const ConvSite conv = conv_site(site);
   if (!depthwise(conv)) return false;
   PackedDepthwise p = depthwise_geometry(conv);
-  const std::int32_t step = site.blocking->step;
+  const std::int32_t step = sums == Sums::i8 ? site.blocking->step : 2;
   p.zero_point = zero_point_of(site.input(0));
-  const auto weight = constant<std::int8_t>(site, 1);
-  const auto bias = site.size() > 2 ? constant<std::int32_t>(site, 2) : std::span<const std::int32_t>();
-  const ChannelSums sums = channel_sums(weight, bias, p.channels);
-  const std::int32_t offset = step == 4 ? 128 + p.zero_point : 0;
-  const auto lanes = store.array<std::int32_t>(static_cast<std::size_t>(p.period));
-  for (std::size_t lane = 0; lane < lanes.size(); ++lane) {
-    const std::size_t channel = lane % static_cast<std::size_t>(p.channels);
-    lanes[lane] = corrected_bias(bias.empty() ? 0 : bias[channel], offset, sums.weight[channel]);
-  }
-  p.bias = lanes.data();
-  p.weight = step == 4 ? static_cast<const void*>(pack_depthwise<std::int8_t>(p, weight, step, store))
-                       : pack_depthwise<std::int16_t>(p, weight, step, store);
-  const Rescale rescale = rescale_of(site, conv.activation, store);
-  p.limits = code_limits(rescale);
-  p.rescale = make_lane_rescale(rescale, sums.bound, lanes.size(), store);
+  const IntegerLayer layer(site, conv.activation, sums, step == 4 ? 128 + p.zero_point : 0, store);
+  if (!layer.fits()) return false;
+  const LaneChannels lanes{.channels = p.channels, .lanes = p.period};
+  p.bias = layer.bias(lanes, store);
+  p.weight = step == 4 ? static_cast<const void*>(pack_depthwise<std::int8_t>(p, layer.weight(), step, store))
+                       : pack_depthwise<std::int16_t>(p, layer.weight(), step, store);
+  p.limits = layer.limits();
+  p.rescale = layer.rescale(lanes, store);
   if (p.rescale == nullptr) return false;
   const std::int64_t groups = (p.kernel_h + step - 1) / step;
-  prepared = {.params = store.keep(p), .units = units(p), .scratch_bytes = groups * p.line * 4 + p.in_row};
+  const std::int64_t padding = p.in_row * static_cast<std::int64_t>(size_of(site.input(0).dtype));
+  prepared = {.params = store.keep(p), .units = units(p), .scratch_bytes = groups * p.line * 4 + padding};
   return true;
 }
 
-bool prepare_packed_global_pool(const Site& site, Store& store, Prepared& prepared) {
+bool prepare_global_pool(const Site& site, Sums sums, Store& store, Prepared& prepared) {
   const Shape& in = site.input_shape(0);
   PackedGlobalPool p{.pixels = narrow(in[1] * in[2]), .channels = narrow(in[3])};
   const auto start = store.array<std::int32_t>(kLanes);
   std::ranges::fill(start, -p.pixels * zero_point_of(site.input(0)));
   p.start = start.data();
-  const FixedFactor factor = to_fixed(scale_of(site.input(0)) / (scale_of(site.result()) * p.pixels));
-  const Rescale rescale{.multiplier = &factor.multiplier,
-                        .exponent = &factor.exponent,
-                        .zero_point = zero_point_of(site.result())};
-  const std::int64_t bound[] = {std::int64_t{p.pixels} * 255};
-  p.rescale = make_lane_rescale(rescale, bound, kLanes, store);
+  const Rescale rescale = sums == Sums::i8 ? global_pool_rescale(site, p.pixels, store)
+                                           : wide_rescale_of(site, scale_of(site.input(0)) / p.pixels, store);
+  const std::int64_t bound[] = {std::int64_t{p.pixels} * (sums == Sums::i8 ? 255 : 32768)};
+  if (bound[0] > std::numeric_limits<std::int32_t>::max()) return false;
+  p.rescale = make_lane_rescale(sums, rescale, bound, kLanes, store);
   if (p.rescale == nullptr) return false;
   p.limits = code_limits(rescale);
   prepared = {.params = store.keep(p), .units = in[0]};
   return true;
+}
+
+}  // namespace
+
+bool prepare_packed_depthwise_i8(const Site& site, Store& store, Prepared& prepared) {
+  return prepare_codes(site, Sums::i8, store, prepared);
+}
+bool prepare_packed_depthwise_i16(const Site& site, Store& store, Prepared& prepared) {
+  return prepare_codes(site, Sums::i16, store, prepared);
+}
+bool prepare_packed_global_pool_i8(const Site& site, Store& store, Prepared& prepared) {
+  return prepare_global_pool(site, Sums::i8, store, prepared);
+}
+bool prepare_packed_global_pool_i16(const Site& site, Store& store, Prepared& prepared) {
+  return prepare_global_pool(site, Sums::i16, store, prepared);
 }
 
 }  // namespace lathe::runtime

@@ -1,8 +1,10 @@
 #include "prepare_packed.h"
 
+#include "integer_layer.h"
 #include "prepare.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace lathe::runtime {
 
@@ -19,9 +21,23 @@ bool poolable(const Site& site, const ConvSite& conv) {
   return unpadded(conv.window.out_h) && unpadded(conv.window.out_w);
 }
 
+constexpr std::int32_t kAnyRun = std::numeric_limits<std::int32_t>::max();
+/// Products of 16-bit codes and weights that 32 bits hold: none is larger than 2^22.
+constexpr std::int32_t kWideRun = 510;
+
+/// Cuts `steps` into equal parts of at most `longest`, as long as it goes without reading more than 32 bytes
+/// (8 steps of 16-bit numbers) after the end.
+std::int32_t cut_steps(std::int32_t steps, std::int32_t longest) {
+  if (steps <= longest) return steps;
+  const auto beyond = [&](std::int32_t part) { return (part - steps % part) % part; };
+  while (beyond(longest) > 8) --longest;
+  return longest;
+}
+
 /// Everything of PackedConv that does not depend on the dtype. `step`: neighbouring elements that one
-/// instruction sums.
-PackedConv pack_geometry(const Site& site, const ConvSite& conv, std::int32_t step, Store& store) {
+/// instruction sums; `longest`: elements that a run may have.
+PackedConv pack_geometry(const Site& site, const ConvSite& conv, std::int32_t step, std::int32_t longest,
+                         Store& store) {
   Window2d w = conv.window;
   const bool padded = w.pad_top > 0 || w.pad_left > 0 || (w.out_h - 1) * w.stride_h + w.kernel_h > w.in_h ||
                       (w.out_w - 1) * w.stride_w + w.kernel_w > w.in_w;
@@ -53,11 +69,16 @@ PackedConv pack_geometry(const Site& site, const ConvSite& conv, std::int32_t st
   // A row of the window is contiguous, unless only the channels of a group are read.
   const std::int32_t pieces = conv.groups == 1 ? 1 : w.kernel_w;
   const std::int32_t run = w.kernel_w * w.in_c / conv.groups / pieces;
-  p.runs = w.kernel_h * pieces;
-  p.steps = (run + step - 1) / step;
+  const std::int32_t all_steps = (run + step - 1) / step;
+  p.steps = cut_steps(all_steps, longest / step);
+  p.cuts = (all_steps - 1) / p.steps + 1;
+  p.runs = w.kernel_h * pieces * p.cuts;
   const auto offsets = store.array<std::int32_t>(static_cast<std::size_t>(p.runs));
-  for (std::int32_t r = 0; r < p.runs; ++r)
-    offsets[static_cast<std::size_t>(r)] = r / pieces * p.staging.staged_row + r % pieces * w.in_c;
+  for (std::int32_t r = 0; r < p.runs; ++r) {
+    const std::int32_t piece = r / p.cuts;
+    offsets[static_cast<std::size_t>(r)] =
+        piece / pieces * p.staging.staged_row + piece % pieces * w.in_c + r % p.cuts * p.steps * step;
+  }
   p.run_offset = offsets.data();
 
   const bool single = w.in_c == 1 && w.kernel_h == 3 && w.kernel_w == 3 && w.stride_h == w.stride_w;
@@ -94,17 +115,19 @@ template <typename To, typename From>
 const To* pack_block(const PackedConv& p, const ConvBlock& block, std::span<const From> weight,
                      std::int32_t step, Store& store) {
   const auto taps = static_cast<std::int64_t>(weight.size()) / p.out_c;
-  const std::int64_t run_length = taps / p.runs;
+  const std::int64_t pieces = p.runs / p.cuts, piece_length = taps / pieces;
   const auto packed =
       store.array<To>(static_cast<std::size_t>(std::int64_t{p.runs} * p.steps * kLanes * step));
   auto to = packed.begin();
   for (std::int64_t run = 0; run < p.runs; ++run) {
-    for (std::int64_t k = 0; k < p.steps; ++k) {
+    const std::int64_t first = run % p.cuts * p.steps;
+    for (std::int64_t k = first; k < first + p.steps; ++k) {
       for (std::int64_t lane = 0; lane < kLanes; ++lane) {
         for (std::int64_t s = 0; s < step; ++s, ++to) {
           const std::int64_t i = k * step + s;
-          if (lane >= block.lanes || i >= run_length) continue;
-          *to = weight[static_cast<std::size_t>((block.out_offset + lane) * taps + run * run_length + i)];
+          if (lane >= block.lanes || i >= piece_length) continue;
+          *to = weight[static_cast<std::size_t>((block.out_offset + lane) * taps +
+                                                run / p.cuts * piece_length + i)];
         }
       }
     }
@@ -119,7 +142,7 @@ std::int64_t units(const PackedConv& p) { return std::int64_t{p.batch} * p.out_h
 bool prepare_packed_conv_f32(const Site& site, Store& store, Prepared& prepared) {
   const ConvSite conv = conv_site(site);
   if (site.pool != nullptr && !poolable(site, conv)) return false;
-  PackedConv p = pack_geometry(site, conv, 1, store);
+  PackedConv p = pack_geometry(site, conv, 1, kAnyRun, store);
   p.clamp = clamp_of(conv.activation);
   const auto weight = constant<float>(site, 1);
   const auto bias = site.size() > 2 ? constant<float>(site, 2) : std::span<const float>();
@@ -135,46 +158,49 @@ bool prepare_packed_conv_f32(const Site& site, Store& store, Prepared& prepared)
   return true;
 }
 
-bool prepare_packed_conv_i8(const Site& site, Store& store, Prepared& prepared) {
+namespace {
+
+bool prepare_conv_codes(const Site& site, Sums sums, Store& store, Prepared& prepared) {
   const ConvSite conv = conv_site(site);
   if (site.pool != nullptr && !poolable(site, conv)) return false;
-  const std::int32_t step = site.blocking->step;
-  PackedConv p = pack_geometry(site, conv, step, store);
-  p.staging.zero_point = zero_point_of(site.input(0));
-  const auto weight = constant<std::int8_t>(site, 1);
-  const auto bias = site.size() > 2 ? constant<std::int32_t>(site, 2) : std::span<const std::int32_t>();
-  const ChannelSums sums = channel_sums(weight, bias, p.out_c);
-  const Rescale rescale = rescale_of(site, conv.activation, store);
-  p.limits = code_limits(rescale);
+  const std::int32_t step = sums == Sums::i8 ? site.blocking->step : 2;
+  const std::int32_t zero_point = zero_point_of(site.input(0));
   // Bytes are multiplied as code + 128, 16-bit numbers as code - zero point.
-  const std::int32_t offset = step == 4 ? 128 + p.staging.zero_point : 0;
+  const IntegerLayer layer(site, conv.activation, sums, step == 4 ? 128 + zero_point : 0, store);
+  if (!layer.fits()) return false;
+  PackedConv p = pack_geometry(site, conv, step, sums == Sums::i16_wide ? kWideRun : kAnyRun, store);
+  p.staging.zero_point = zero_point;
+  p.limits = layer.limits();
   bool exact = true;
   make_blocks(p, conv, store, [&](ConvBlock& block) {
+    const auto weight = layer.weight();
     block.weight = step == 4
                        ? static_cast<const void*>(pack_block<std::int8_t>(p, block, weight, step, store))
                        : pack_block<std::int16_t>(p, block, weight, step, store);
-    const auto lanes = store.array<std::int32_t>(kLanes);
-    for (std::int32_t i = 0; i < block.lanes; ++i) {
-      const auto channel = static_cast<std::size_t>(block.out_offset + i);
-      lanes[static_cast<std::size_t>(i)] =
-          corrected_bias(bias.empty() ? 0 : bias[channel], offset, sums.weight[channel]);
-    }
-    block.bias = lanes.data();
-    Rescale own = rescale;
-    own.multiplier += block.out_offset;
-    own.exponent += block.out_offset;
-    const auto bound =
-        std::span(sums.bound)
-            .subspan(static_cast<std::size_t>(block.out_offset), static_cast<std::size_t>(block.lanes));
-    block.rescale = make_lane_rescale(own, bound, kLanes, store);
+    const LaneChannels lanes{.first = block.out_offset, .channels = block.lanes};
+    block.bias = layer.bias(lanes, store);
+    block.rescale = layer.rescale(lanes, store);
     exact = exact && block.rescale != nullptr;
   });
   if (!exact) return false;
-  const std::int64_t element = step == 4 ? 1 : 2;
-  const std::int64_t scratch = std::max(std::int64_t{p.staging.h} * p.staging.staged_row,
-                                        std::int64_t{p.staging.in_h} * p.staging.row);
-  prepared = {.params = store.keep(p), .units = units(p), .scratch_bytes = scratch * element};
+  std::int64_t scratch = 0;
+  if (sums == Sums::i8 || p.staging.needed)
+    scratch = std::max(std::int64_t{p.staging.h} * p.staging.staged_row,
+                       std::int64_t{p.staging.in_h} * p.staging.row);
+  prepared = {.params = store.keep(p), .units = units(p), .scratch_bytes = scratch * (step == 4 ? 1 : 2)};
   return true;
+}
+
+}  // namespace
+
+bool prepare_packed_conv_i8(const Site& site, Store& store, Prepared& prepared) {
+  return prepare_conv_codes(site, Sums::i8, store, prepared);
+}
+bool prepare_packed_conv_i16(const Site& site, Store& store, Prepared& prepared) {
+  return prepare_conv_codes(site, Sums::i16, store, prepared);
+}
+bool prepare_packed_conv_i16_wide(const Site& site, Store& store, Prepared& prepared) {
+  return prepare_conv_codes(site, Sums::i16_wide, store, prepared);
 }
 
 namespace {
@@ -222,30 +248,40 @@ bool prepare_packed_linear_f32(const Site& site, Store& store, Prepared& prepare
   return true;
 }
 
-bool prepare_packed_linear_i8(const Site& site, Store& store, Prepared& prepared) {
-  PackedLinear p = linear_geometry(site, site.blocking->outputs_i8);
-  const auto weight = constant<std::int8_t>(site, 1);
-  const auto bias = site.size() > 2 ? constant<std::int32_t>(site, 2) : std::span<const std::int32_t>();
-  const bool quads = site.blocking->step == 4;
-  p.weight = quads
-                 ? static_cast<const void*>(pack_linear<std::int8_t>(p, weight, site.blocking->dot_i8, store))
-                 : pack_linear<std::int16_t>(p, weight, site.blocking->dot_i8, store);
-  const ChannelSums sums = channel_sums(weight, bias, p.outputs);
-  const auto padded = static_cast<std::size_t>(round_up(p.outputs, kLanes));
-  const auto corrected = store.array<std::int32_t>(padded);
+namespace {
+
+bool prepare_linear_codes(const Site& site, Sums sums, Store& store, Prepared& prepared) {
+  const Blocking& blocking = *site.blocking;
+  const bool wide = sums == Sums::i16_wide, quads = !wide && blocking.step == 4;
+  PackedLinear p = linear_geometry(site, wide ? blocking.outputs_i16 : blocking.outputs_i8);
   // Bytes are multiplied as code + 128, 16-bit numbers as the code.
   const std::int32_t offset = zero_point_of(site.input(0)) + (quads ? 128 : 0);
-  for (std::size_t o = 0; o < sums.weight.size(); ++o)
-    corrected[o] = corrected_bias(bias.empty() ? 0 : bias[o], offset, sums.weight[o]);
-  p.bias = corrected.data();
-  const Rescale rescale = rescale_of(site, std::get<graph::Linear>(site.op).activation, store);
-  p.limits = code_limits(rescale);
-  p.rescale = make_lane_rescale(rescale, sums.bound, padded, store);
+  const IntegerLayer layer(site, std::get<graph::Linear>(site.op).activation, sums, offset, store);
+  p.weight =
+      quads ? static_cast<const void*>(pack_linear<std::int8_t>(p, layer.weight(), blocking.dot_i8, store))
+            : pack_linear<std::int16_t>(p, layer.weight(), wide ? blocking.dot_i16 : blocking.dot_i8, store);
+  const LaneChannels lanes{.channels = p.outputs, .lanes = round_up(p.outputs, kLanes)};
+  p.bias = layer.bias(lanes, store);
+  p.limits = layer.limits();
+  p.rescale = layer.rescale(lanes, store);
   if (p.rescale == nullptr) return false;
   prepared = {.params = store.keep(p),
               .units = site.output_shape()[0],
-              .scratch_bytes = static_cast<std::int64_t>(padded) * 4};
+              .scratch_bytes = lanes.lanes * (wide ? 8 : 4)};
   return true;
+}
+
+}  // namespace
+
+bool prepare_packed_linear_i8(const Site& site, Store& store, Prepared& prepared) {
+  return prepare_linear_codes(site, Sums::i8, store, prepared);
+}
+bool prepare_packed_linear_i16(const Site& site, Store& store, Prepared& prepared) {
+  return prepare_linear_codes(site, Sums::i16_wide, store, prepared);
+}
+
+std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
 }
 
 }  // namespace lathe::runtime

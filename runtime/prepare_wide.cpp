@@ -16,11 +16,6 @@ constexpr std::int32_t kSmallestExponent = -62;
 
 FixedFactor wide_factor(double factor) { return to_fixed(factor, kSmallestExponent); }
 
-RescaleWide rescale_wide_of(const Site& site, double factor, Store& store) {
-  const FixedFactor fixed = wide_factor(factor / scale_of(site.result()));
-  return {.multiplier = store.keep(fixed.multiplier), .exponent = store.keep(fixed.exponent)};
-}
-
 /// The limits of an activation as output codes.
 void set_wide_limits(graph::Activation activation, const graph::Value& output, std::int32_t& low,
                      std::int32_t& high) {
@@ -40,13 +35,18 @@ bool equal_shapes(const Site& site) { return site.input_shape(0) == site.input_s
 
 }  // namespace
 
-bool prepare_conv_i16(const Site& site, Store& store, Prepared& prepared) {
-  const ConvSite conv = conv_site(site);
-  ConvI16 params{.window = conv.window, .groups = conv.groups};
-  params.weight = store.copy(constant<std::int8_t>(site, 1));
-  params.bias = site.size() > 2 ? store.copy(constant<std::int64_t>(site, 2)) : nullptr;
-  const std::vector<float>& scale = site.input(1).quantization->scale;
-  const auto channels = static_cast<std::size_t>(conv.window.out_c);
+Rescale wide_rescale_of(const Site& site, double factor, Store& store) {
+  const FixedFactor fixed = wide_factor(factor / scale_of(site.result()));
+  return {.multiplier = store.keep(fixed.multiplier),
+          .exponent = store.keep(fixed.exponent),
+          .low = -32768,
+          .high = 32767};
+}
+
+Rescale wide_rescale_of(const Site& site, graph::Activation activation, Store& store) {
+  const graph::Value& weight = site.input(1);
+  const std::vector<float>& scale = weight.quantization->scale;
+  const auto channels = static_cast<std::size_t>(weight.shape[0]);
   const auto multiplier = store.array<std::int32_t>(channels), exponent = store.array<std::int32_t>(channels);
   for (std::size_t c = 0; c < channels; ++c) {
     const double weight_scale = static_cast<double>(scale[scale.size() == 1 ? 0 : c]);
@@ -54,8 +54,17 @@ bool prepare_conv_i16(const Site& site, Store& store, Prepared& prepared) {
     multiplier[c] = factor.multiplier;
     exponent[c] = factor.exponent;
   }
-  params.rescale = {.multiplier = multiplier.data(), .exponent = exponent.data()};
-  set_wide_limits(conv.activation, site.result(), params.rescale.low, params.rescale.high);
+  Rescale result{.multiplier = multiplier.data(), .exponent = exponent.data(), .low = -32768, .high = 32767};
+  set_wide_limits(activation, site.result(), result.low, result.high);
+  return result;
+}
+
+bool prepare_conv_i16(const Site& site, Store& store, Prepared& prepared) {
+  const ConvSite conv = conv_site(site);
+  ConvI16 params{.window = conv.window, .groups = conv.groups};
+  params.weight = store.copy(constant<std::int8_t>(site, 1));
+  params.bias = site.size() > 2 ? store.copy(constant<std::int64_t>(site, 2)) : nullptr;
+  params.rescale = wide_rescale_of(site, conv.activation, store);
   prepared = {.params = store.keep(params), .units = std::int64_t{conv.window.batch} * conv.window.out_h};
   return true;
 }
@@ -63,7 +72,7 @@ bool prepare_conv_i16(const Site& site, Store& store, Prepared& prepared) {
 bool prepare_global_pool_i16(const Site& site, Store& store, Prepared& prepared) {
   const Shape& in = site.input_shape(0);
   GlobalAvgPoolI16 params{.pixels = narrow(in[1] * in[2]), .channels = narrow(in[3])};
-  params.rescale = rescale_wide_of(site, scale_of(site.input(0)) / params.pixels, store);
+  params.rescale = wide_rescale_of(site, scale_of(site.input(0)) / params.pixels, store);
   prepared = {.params = store.keep(params), .units = in[0]};
   return true;
 }

@@ -93,14 +93,18 @@ bool prepare_pool(const Site& site, Store& store, Prepared& prepared) {
   return true;
 }
 
+Rescale global_pool_rescale(const Site& site, std::int32_t pixels, Store& store) {
+  const FixedFactor factor = to_fixed(scale_of(site.input(0)) / (scale_of(site.result()) * pixels));
+  return {.multiplier = store.keep(factor.multiplier),
+          .exponent = store.keep(factor.exponent),
+          .zero_point = zero_point_of(site.result())};
+}
+
 bool prepare_global_pool_i8(const Site& site, Store& store, Prepared& prepared) {
   const Shape& in = site.input_shape(0);
   GlobalAvgPoolI8 params{.pixels = narrow(in[1] * in[2]), .channels = narrow(in[3])};
   params.in_zero_point = zero_point_of(site.input(0));
-  const FixedFactor factor = to_fixed(scale_of(site.input(0)) / (scale_of(site.result()) * params.pixels));
-  params.rescale = {.multiplier = store.keep(factor.multiplier),
-                    .exponent = store.keep(factor.exponent),
-                    .zero_point = zero_point_of(site.result())};
+  params.rescale = global_pool_rescale(site, params.pixels, store);
   prepared = {.params = store.keep(params), .units = in[0]};
   return true;
 }

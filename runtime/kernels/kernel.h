@@ -31,7 +31,7 @@ struct Clamp {
   float high = 0;
 };
 
-/// From accumulator to output code, per output channel: fixed_point.h says how.
+/// From accumulator to output code, per output channel: fixed_point.h says how (16 bits: wide_fixed_point.h).
 struct Rescale {
   const std::int32_t* multiplier = nullptr;  ///< Q31, in [2^30, 2^31), or 0
   const std::int32_t* exponent = nullptr;    ///< power of two; negative shifts right
@@ -140,27 +140,19 @@ struct Quantization8 {
   std::int32_t zero_point = 0;
 };
 
-/// From a 64-bit accumulator to an i16 code: wide_fixed_point.h says how.
-struct RescaleWide {
-  const std::int32_t* multiplier = nullptr;  ///< Q31, in [2^30, 2^31), or 0; per output channel
-  const std::int32_t* exponent = nullptr;    ///< power of two; negative shifts right
-  std::int32_t low = -32768;                 ///< the fused activation's limits as output codes
-  std::int32_t high = 32767;
-};
-
 /// i16 activations (zero point 0), i8 weight, i64 bias or null. Unit: one of the N*H' output rows.
 struct ConvI16 {
   Window2d window;
   std::int32_t groups = 1;
   const std::int8_t* weight = nullptr;
   const std::int64_t* bias = nullptr;
-  RescaleWide rescale;
+  Rescale rescale;
 };
 
 /// Mean of an image's pixels, i16. Unit: a sample. The one multiplier includes the division.
 struct GlobalAvgPoolI16 {
   std::int32_t pixels = 1, channels = 1;
-  RescaleWide rescale;
+  Rescale rescale;
 };
 
 /// Both inputs rescaled to a common scale with 30 more bits, added, rescaled. Unit: an element.

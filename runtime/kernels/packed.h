@@ -15,12 +15,20 @@ constexpr std::int32_t kLanes = 16;
 /// with offset = 2^30 + 2^(30+e) + zero_point * 2^(31+e), because nested floors of quotients by powers of two
 /// are one floor. The term for a < 0 matters only to codes below the zero point: with a fused relu it is left
 /// out (`negative` in the params).
+///
+/// 16-bit codes are rounded once, halves away from zero (wide_fixed_point.h): code = (a * m + offset - (a < 0
+/// ? 1 : 0)) >> (31 + e) with offset = 2^(30+e). Accumulators of more than 32 bits (generic/wide.h) take the
+/// same multiplier and shift.
 struct LaneRescale {
   std::int32_t multiplier[kLanes];
   std::int64_t even_offset[kLanes / 2];  ///< of lanes 0, 2, 4, ...
   std::int64_t odd_offset[kLanes / 2];
   std::int32_t shift[kLanes];  ///< e - 1, after the upper 32 bits of the 64 have been taken
 };
+
+/// What rounding takes off the product of a negative accumulator.
+template <typename Code>
+constexpr std::int64_t kNegativeTerm = sizeof(Code) == 1 ? std::int64_t{1} << 31 : 1;
 
 struct CodeLimits {
   std::int32_t low = -128, high = 127;
@@ -30,7 +38,7 @@ struct CodeLimits {
 /// Up to sixteen neighbouring output channels of one group.
 struct ConvBlock {
   const void* weight = nullptr;  ///< [runs][steps][16][step]
-  const void* bias = nullptr;    ///< [16] f32 or i32
+  const void* bias = nullptr;    ///< [16] f32, i32 or (64-bit sums) i64
   const LaneRescale* rescale = nullptr;
   std::int32_t in_offset = 0;   ///< first input channel of the group
   std::int32_t out_offset = 0;  ///< first output channel
@@ -62,6 +70,7 @@ struct PackedConv {
   std::int32_t runs = 0;
   const std::int32_t* run_offset = nullptr;  ///< [runs] elements from the window's first element
   std::int32_t steps = 0;                    ///< of each run
+  std::int32_t cuts = 1;                     ///< runs that a contiguous piece was cut into
   std::int32_t blocks = 0;
   const ConvBlock* block = nullptr;
   std::int32_t tile = 1;  ///< output columns computed together
@@ -112,7 +121,7 @@ struct PackedLinear {
   CodeLimits limits;
 };
 
-/// Mean of an image's pixels, i8. Unit: a sample.
+/// Mean of an image's pixels, i8 or i16. Unit: a sample.
 struct PackedGlobalPool {
   std::int32_t pixels = 1, channels = 1;
   const std::int32_t* start = nullptr;   ///< [16] what makes up for the zero point: -pixels * zero point

@@ -56,8 +56,8 @@ TEST_CASE("run allocates nothing, at any level") {
   REQUIRE(allocations == before_counted + 1);  // the counter works
   auto levels = graphs::fast_levels();
   levels.push_back(lathe::runtime::Level::reference);
-  for (const bool integer : {false, true}) {
-    for (const auto& graph : {graphs::tutorial(integer), graphs::conv(integer), graphs::dscnn(integer)}) {
+  for (const lathe::Dtype dtype : {lathe::Dtype::f32, lathe::Dtype::i8, lathe::Dtype::i16}) {
+    for (const auto& graph : {graphs::tutorial(dtype), graphs::conv(dtype), graphs::dscnn(dtype)}) {
       for (const auto level : levels) {
         lathe::runtime::Plan plan(graph, {.level = level});
         std::vector<std::int64_t> ns(plan.steps().size());

@@ -8,8 +8,20 @@ namespace graphs {
 
 using namespace lathe::graph;
 
+namespace {
+
+std::optional<Quantization> fitting(Dtype dtype, std::optional<Quantization> quantization) {
+  if (dtype == Dtype::i16 && quantization) return Quantization{{quantization->scale[0] / 128}, 0};
+  return quantization;
+}
+
+}  // namespace
+
 ValueId Maker::input(Shape shape, Dtype dtype, std::optional<Quantization> quantization) {
-  const ValueId id = graph_.add_input("x" + std::to_string(graph_.inputs().size()), shape, dtype);
+  const bool wide = dtype == Dtype::i16;
+  const ValueId id =
+      graph_.add_input("x" + std::to_string(graph_.inputs().size()), shape, wide ? Dtype::f32 : dtype);
+  if (wide) return quantize(id, dtype, {{quantization->scale[0] / 8}, 0}, "codes");
   graph_.value(id).quantization = std::move(quantization);
   return id;
 }
@@ -33,18 +45,22 @@ ValueId Maker::weight_i8(const std::string& name, Shape shape, bool per_channel)
                               .data = ConstantData::copy(std::as_bytes(std::span(elements)))});
 }
 
-ValueId Maker::bias_i32(const std::string& name, ValueId input, ValueId weight) {
-  const Value& w = graph_.value(weight);
-  std::vector<std::int32_t> elements(static_cast<std::size_t>(w.shape[0]));
-  for (auto& element : elements) element = static_cast<std::int32_t>(rng_.below(8001)) - 4000;
+ValueId Maker::bias(const std::string& name, ValueId input, ValueId weight) {
+  const Value &x = graph_.value(input), &w = graph_.value(weight);
   Quantization quantization;
   for (const float scale : w.quantization->scale)
-    quantization.scale.push_back(graph_.value(input).quantization->scale[0] * scale);
-  return graph_.add_constant({.name = name,
-                              .shape = {w.shape[0]},
-                              .dtype = Dtype::i32,
-                              .quantization = quantization,
-                              .data = ConstantData::copy(std::as_bytes(std::span(elements)))});
+    quantization.scale.push_back(x.quantization->scale[0] * scale);
+  const auto add = [&]<typename T>(T largest) {
+    std::vector<T> elements(static_cast<std::size_t>(w.shape[0]));
+    for (T& element : elements)
+      element = static_cast<T>(rng_.below(static_cast<std::uint32_t>(2 * largest + 1))) - largest;
+    return graph_.add_constant({.name = name,
+                                .shape = {w.shape[0]},
+                                .dtype = lathe::DtypeOf<T>::value,
+                                .quantization = quantization,
+                                .data = ConstantData::copy(std::as_bytes(std::span(elements)))});
+  };
+  return x.dtype == Dtype::i16 ? add(std::int64_t{500'000}) : add(std::int32_t{4000});
 }
 
 ValueId Maker::weighted(Op op, ValueId x, Shape weight, const std::string& name, bool bias) {
@@ -56,28 +72,36 @@ ValueId Maker::weighted(Op op, ValueId x, Shape weight, const std::string& name,
     return graph_.add_node(std::move(op), inputs, name);
   }
   std::vector<ValueId> inputs = {x, weight_i8(name + ".weight", weight)};
-  if (bias) inputs.push_back(bias_i32(name + ".bias", x, inputs[1]));
+  if (bias) inputs.push_back(this->bias(name + ".bias", x, inputs[1]));
   // The deviation of a sum of n products of uniform codes is about 73 * 73 * sqrt(n); three deviations fill
   // the range.
   const float n = static_cast<float>(weight.size() / weight[0]);
-  const float scale = source.quantization->scale[0] * 0.003f * 73 * 73 * std::sqrt(n) * 3 / 128;
+  const float x_scale = source.quantization->scale[0] * (source.dtype == Dtype::i16 ? 256.f : 1.f);
+  const float scale = x_scale * 0.003f * 73 * 73 * std::sqrt(n) * 3 / 128;
   const bool positive = std::visit(
       [](const auto& some) {
         if constexpr (requires { some.activation; }) return some.activation != Activation::none;
         return false;
       },
       op);
-  return graph_.add_node(std::move(op), inputs, name, Dtype::i8,
-                         codes(positive ? scale / 2 : scale, positive ? -128 : 7));
+  const Quantization quantization = codes(positive ? scale / 2 : scale, positive ? -128 : 7);
+  return graph_.add_node(std::move(op), inputs, name, source.dtype, fitting(source.dtype, quantization));
 }
 
 ValueId Maker::node(Op op, std::vector<ValueId> inputs, const std::string& name,
                     std::optional<Quantization> quantization) {
   const Value source = graph_.value(inputs[0]);
-  const bool same = !quantization && source.dtype == Dtype::i8 && !std::holds_alternative<Dequantize>(op);
-  const Dtype dtype = quantization || same ? Dtype::i8 : Dtype::f32;
-  return graph_.add_node(std::move(op), std::move(inputs), name, dtype,
-                         same ? source.quantization : quantization);
+  const bool leaves = std::holds_alternative<Dequantize>(op), enters = std::holds_alternative<Quantize>(op);
+  if (enters) return quantize(inputs[0], Dtype::i8, *quantization, name);
+  const Dtype dtype = leaves ? Dtype::f32 : source.dtype;
+  quantization = leaves || dtype == Dtype::f32 ? std::nullopt
+                 : quantization                ? fitting(dtype, quantization)
+                                               : source.quantization;
+  return graph_.add_node(std::move(op), std::move(inputs), name, dtype, quantization);
+}
+
+ValueId Maker::quantize(ValueId x, Dtype dtype, Quantization quantization, const std::string& name) {
+  return graph_.add_node(Quantize{}, {x}, name, dtype, fitting(dtype, quantization));
 }
 
 std::vector<std::byte> random_bytes(Dtype dtype, std::int64_t elements, std::uint64_t seed) {
@@ -124,14 +148,14 @@ std::vector<float> floats(const std::vector<std::byte>& bytes) {
 namespace {
 
 /// The border of an integer model: f32 in ...
-ValueId start(Maker& maker, bool integer) {
+ValueId start(Maker& maker, Dtype dtype) {
   const ValueId x = maker.input({1, 28, 28, 1});
-  return integer ? maker.node(Quantize{}, {x}, "input", codes(4.f / 255, 0)) : x;
+  return dtype == Dtype::f32 ? x : maker.quantize(x, dtype, codes(4.f / 255, 0), "input");
 }
 
 /// ... and f32 out.
-Graph end(Maker& maker, bool integer, ValueId logits) {
-  return maker.finish(integer ? maker.node(Dequantize{}, {logits}, "output") : logits);
+Graph end(Maker& maker, Dtype dtype, ValueId logits) {
+  return maker.finish(dtype == Dtype::f32 ? logits : maker.node(Dequantize{}, {logits}, "output"));
 }
 
 const Conv2d kValid{.activation = Activation::relu};
@@ -145,38 +169,39 @@ Conv2d depthwise(Conv2d conv, int channels) {
 
 }  // namespace
 
-Graph tutorial(bool integer) {
+Graph tutorial(Dtype dtype) {
   Maker maker(1);
-  ValueId x = start(maker, integer);
+  ValueId x = start(maker, dtype);
   x = maker.weighted(kValid, x, {12, 3, 3, 1}, "conv");
   x = maker.node(MaxPool2d{}, {x}, "pool");
   x = maker.node(Reshape{{2028}}, {x}, "flatten");
-  return end(maker, integer, maker.weighted(Linear{}, x, {10, 2028}, "linear"));
+  return end(maker, dtype, maker.weighted(Linear{}, x, {10, 2028}, "linear"));
 }
 
-Graph conv(bool integer) {
+Graph conv(Dtype dtype) {
   Maker maker(2);
-  ValueId x = start(maker, integer);
+  ValueId x = start(maker, dtype);
   x = maker.weighted(kValid, x, {32, 3, 3, 1}, "conv1");
   x = maker.node(MaxPool2d{}, {x}, "pool1");
   x = maker.weighted(kValid, x, {64, 3, 3, 32}, "conv2");
   x = maker.node(MaxPool2d{}, {x}, "pool2");
   x = maker.node(Reshape{{1600}}, {x}, "flatten");
-  return end(maker, integer, maker.weighted(Linear{}, x, {10, 1600}, "linear"));
+  return end(maker, dtype, maker.weighted(Linear{}, x, {10, 1600}, "linear"));
 }
 
-Graph dscnn(bool integer) {
+Graph dscnn(Dtype dtype) {
   Maker maker(3);
-  ValueId x = start(maker, integer);
+  ValueId x = start(maker, dtype);
   x = maker.weighted(kHalf, x, {12, 3, 3, 1}, "stem");
   x = maker.weighted(depthwise(kSame, 12), x, {12, 3, 3, 1}, "depthwise1");
   x = maker.weighted(kSame, x, {16, 1, 1, 12}, "pointwise1");
   x = maker.weighted(depthwise(kHalf, 16), x, {16, 3, 3, 1}, "depthwise2");
   x = maker.weighted(kSame, x, {24, 1, 1, 16}, "pointwise2");
-  const auto pooled =
-      integer ? std::optional(codes(maker.graph().value(x).quantization->scale[0] / 4, -128)) : std::nullopt;
+  std::optional<Quantization> pooled;
+  if (dtype != Dtype::f32)
+    pooled = codes(maker.graph().value(x).quantization->scale[0] * (dtype == Dtype::i16 ? 32 : 0.25f), -128);
   x = maker.node(GlobalAvgPool{}, {x}, "pool", pooled);
-  return end(maker, integer, maker.weighted(Linear{}, x, {10, 24}, "linear"));
+  return end(maker, dtype, maker.weighted(Linear{}, x, {10, 24}, "linear"));
 }
 
 std::vector<lathe::runtime::Level> fast_levels() {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-/// Random graphs for the runtime's tests, in f32 and int8.
+/// Random graphs for the runtime's tests, in f32, i8 and i16.
 namespace graphs {
 
 using lathe::Dtype;
@@ -24,12 +24,13 @@ class Maker {
  public:
   explicit Maker(std::uint64_t seed) : rng_(seed) {}
 
+  /// i16: an f32 input and its quantization, so fine that the outermost codes come out often.
   ValueId input(Shape shape, Dtype dtype = Dtype::f32, std::optional<Quantization> quantization = {});
   ValueId constant(const std::string& name, Shape shape, float low, float high);
   /// Codes in -127..127 with a scale for each index of axis 0 (or one for all).
   ValueId weight_i8(const std::string& name, Shape shape, bool per_channel = true);
-  /// Bias that fits to an input scale and a weight.
-  ValueId bias_i32(const std::string& name, ValueId input, ValueId weight);
+  /// Bias that fits to an input scale and a weight: i32, or i64 with i16 inputs.
+  ValueId bias(const std::string& name, ValueId input, ValueId weight);
 
   /// Convolution or linear layer with random weight and bias, in the dtype of x. Integer outputs get a scale
   /// under which the codes spread over the range.
@@ -37,7 +38,12 @@ class Maker {
   ValueId node(Op op, std::vector<ValueId> inputs, const std::string& name = "node",
                std::optional<Quantization> quantization = {});
 
+  ValueId quantize(ValueId x, Dtype dtype, Quantization quantization, const std::string& name = "quantize");
+
+  /// i16 leaves as f32.
   Graph finish(ValueId output) {
+    if (graph_.value(output).dtype == Dtype::i16)
+      output = node(lathe::graph::Dequantize{}, {output}, "leave");
     graph_.set_outputs({output});
     return std::move(graph_);
   }
@@ -49,7 +55,8 @@ class Maker {
   Rng rng_;
 };
 
-/// A quantization that is the same for every test, with a zero point away from 0.
+/// A quantization that is the same for every test, with a zero point away from 0. A Maker makes one for i16
+/// of it (zero point 0, 128 times finer) where it needs one.
 inline Quantization codes(float scale = 0.05f, std::int32_t zero_point = -11) {
   return {{scale}, zero_point};
 }
@@ -63,11 +70,11 @@ std::vector<std::byte> run(const Graph& graph, const lathe::runtime::PlanOptions
 
 std::vector<float> floats(const std::vector<std::byte>& bytes);
 
-/// The three models of the project with random weights: their shapes as after export. `integer`: f32 in and
-/// out, int8 between.
-Graph tutorial(bool integer);
-Graph conv(bool integer);
-Graph dscnn(bool integer);
+/// The three models of the project with random weights: their shapes as after export. f32 in and out, `dtype`
+/// between.
+Graph tutorial(Dtype dtype);
+Graph conv(Dtype dtype);
+Graph dscnn(Dtype dtype);
 
 /// Levels that this processor runs, the reference left out.
 std::vector<lathe::runtime::Level> fast_levels();

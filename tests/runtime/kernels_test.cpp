@@ -8,6 +8,7 @@
 #include <cmath>
 #include <functional>
 #include <set>
+#include <sstream>
 
 using namespace graphs;
 using namespace lathe::graph;
@@ -18,9 +19,8 @@ namespace {
 /// One op in the middle of nothing else, so that its kernel is what a plan consists of.
 struct Case {
   std::string name;
-  std::function<Graph(Maker&, bool integer)> make;
-  bool has_f32 = true;
-  bool has_i8 = true;
+  std::function<Graph(Maker&, Dtype)> make;
+  std::vector<Dtype> dtypes = {Dtype::f32, Dtype::i8, Dtype::i16};
   /// Largest difference of a float level from the reference, relative to the largest output or to 1: inputs
   /// are within
   /// +-2 and sums of up to some thousand terms in another order differ by a few roundings of 2^-24 of their
@@ -28,8 +28,8 @@ struct Case {
   float tolerance = 2e-6f;
 };
 
-ValueId image(Maker& maker, bool integer, Shape shape) {
-  return integer ? maker.input(shape, Dtype::i8, codes()) : maker.input(shape);
+ValueId image(Maker& maker, Dtype dtype, Shape shape, Quantization quantization = codes()) {
+  return dtype == Dtype::f32 ? maker.input(shape) : maker.input(shape, dtype, quantization);
 }
 
 std::string text(const Shape& shape) { return lathe::to_string(shape); }
@@ -38,11 +38,11 @@ std::string text(const Shape& shape) { return lathe::to_string(shape); }
 std::vector<Case> conv_cases() {
   std::vector<Case> cases;
   const auto add = [&](Conv2d conv, Shape in, Shape weight, bool bias = true) {
-    cases.push_back({lathe::graph::to_string(conv) + " " + text(in) + " " + text(weight),
-                     [=](Maker& maker, bool integer) {
-                       const ValueId x = image(maker, integer, in);
-                       return maker.finish(maker.weighted(conv, x, weight, "conv", bias));
-                     }});
+    cases.push_back(
+        {lathe::graph::to_string(conv) + " " + text(in) + " " + text(weight), [=](Maker& maker, Dtype dtype) {
+           const ValueId x = image(maker, dtype, in);
+           return maker.finish(maker.weighted(conv, x, weight, "conv", bias));
+         }});
   };
   for (const int in : {1, 3, 5, 12, 17, 64}) {
     for (const int out : {1, 3, 12, 16, 17, 33, 64}) {
@@ -67,6 +67,10 @@ std::vector<Case> conv_cases() {
     }
   }
   add({.padding = Padding::same(), .groups = 4}, {1, 5, 6, 4}, {8, 3, 3, 1});  // two outputs a channel
+  // Sums of 16-bit codes beyond 32 bits, in rows of the window longer than 32 bits hold, too.
+  add({.padding = Padding::same()}, {1, 4, 5, 150}, {35, 3, 3, 150});
+  add({}, {1, 3, 3, 1101}, {17, 1, 1, 1101});
+  add({.groups = 2, .activation = Activation::relu}, {1, 2, 3, 2400}, {6, 1, 1, 1200});
   for (const int channels : {2, 3, 5, 12, 16, 17, 48, 64, 100}) {
     for (const int kernel : {1, 2, 3, 5, 9}) {
       add({.padding = Padding::same(), .groups = channels}, {1, 10, 11, channels},
@@ -89,8 +93,8 @@ std::vector<Case> pooled_cases() {
   std::vector<Case> cases;
   const auto add = [&](Conv2d conv, MaxPool2d pool, Shape in, Shape weight) {
     cases.push_back({"pooled " + lathe::graph::to_string(conv) + " " + text(in) + " " + text(weight),
-                     [=](Maker& maker, bool integer) {
-                       const ValueId y = maker.weighted(conv, image(maker, integer, in), weight, "conv");
+                     [=](Maker& maker, Dtype dtype) {
+                       const ValueId y = maker.weighted(conv, image(maker, dtype, in), weight, "conv");
                        return maker.finish(maker.node(pool, {y}, "pool"));
                      }});
   };
@@ -104,6 +108,7 @@ std::vector<Case> pooled_cases() {
   add({}, {.kernel_h = 3, .kernel_w = 3}, {1, 9, 9, 5}, {20, 3, 3, 5});
   add({.groups = 2}, {}, {1, 9, 9, 6}, {20, 3, 3, 3});
   add({}, {}, {1, 9, 9, 6}, {20, 1, 1, 6});
+  add({}, {}, {1, 6, 8, 210}, {20, 3, 3, 210});
   return cases;
 }
 
@@ -113,21 +118,28 @@ std::vector<Case> other_cases() {
     for (const int out : {1, 3, 10, 12, 13, 16, 40}) {
       for (const Activation activation : {Activation::none, Activation::relu}) {
         cases.push_back(
-            {"linear " + std::to_string(in) + " " + std::to_string(out), [=](Maker& maker, bool integer) {
-               const ValueId x = image(maker, integer, {1, in});
+            {"linear " + std::to_string(in) + " " + std::to_string(out), [=](Maker& maker, Dtype dtype) {
+               const ValueId x = image(maker, dtype, {1, in});
                return maker.finish(maker.weighted(Linear{activation}, x, {out, in}));
              }});
       }
     }
   }
+  cases.push_back(
+      {"linear of more inputs than 32 bits can sum",
+       [](Maker& maker, Dtype dtype) {
+         return maker.finish(maker.weighted(Linear{}, image(maker, dtype, {1, 18'001}), {13, 18'001}));
+       },
+       {Dtype::i16}});
   const auto unary = [&](const char* name, Op op, Shape shape, std::optional<Quantization> out = {},
-                         bool f32 = true, bool i8 = true) {
+                         std::vector<Dtype> dtypes = {Dtype::f32, Dtype::i8, Dtype::i16}) {
     cases.push_back({name + text(shape),
-                     [=](Maker& maker, bool integer) {
-                       const ValueId x = image(maker, integer, shape);
-                       return maker.finish(maker.node(op, {x}, name, integer ? out : std::nullopt));
+                     [=](Maker& maker, Dtype dtype) {
+                       const ValueId x = image(maker, dtype, shape);
+                       return maker.finish(
+                           maker.node(op, {x}, name, dtype == Dtype::f32 ? std::nullopt : out));
                      },
-                     f32, i8});
+                     dtypes});
   };
   for (const int channels : {1, 3, 5, 12, 17, 64}) {
     const Shape shape{1, 9, 7, channels};
@@ -145,51 +157,49 @@ std::vector<Case> other_cases() {
     unary("pad", Pad{1, 0, 2, 1}, shape);
     unary("reshape", Reshape{{63 * channels}}, shape);
     cases.push_back({"quantize" + text(shape),
-                     [=](Maker& maker, bool) {
-                       return maker.finish(
-                           maker.node(Quantize{}, {maker.input(shape)}, "q", codes(0.013f, -7)));
+                     [=](Maker& maker, Dtype dtype) {
+                       return maker.finish(maker.quantize(maker.input(shape), dtype, codes(0.013f, -7)));
                      },
-                     false, true});
-    unary("dequantize", Dequantize{}, shape, {}, false, true);
+                     {Dtype::i8, Dtype::i16}});
+    unary("dequantize", Dequantize{}, shape, {}, {Dtype::i8, Dtype::i16});
     cases.push_back({"shift" + text(shape),
-                     [=](Maker& maker, bool) {
+                     [=](Maker& maker, Dtype) {
                        const ValueId x = maker.input(shape, Dtype::u8, codes(0.1f, 3));
                        return maker.finish(maker.node(Quantize{}, {x}, "q", codes(0.1f, -125)));
                      },
-                     false, true});
+                     {Dtype::i8}});
     cases.push_back({"batch_norm" + text(shape),
-                     [=](Maker& maker, bool) {
+                     [=](Maker& maker, Dtype) {
                        std::vector<ValueId> inputs = {maker.input(shape)};
                        for (const char* name : {"gamma", "beta", "mean", "variance"})
                          inputs.push_back(maker.constant(name, {channels}, 0.5f, 1.5f));
                        return maker.finish(maker.node(BatchNorm{.activation = Activation::relu}, inputs));
                      },
-                     true, false});
+                     {Dtype::f32}});
     const auto binary = [&](const char* name, Op op, Shape b) {
-      cases.push_back({name + text(shape), [=](Maker& maker, bool integer) {
-                         const ValueId x = image(maker, integer, shape);
-                         const ValueId y =
-                             integer ? maker.input(b, Dtype::i8, codes(0.03f, 20)) : maker.input(b);
-                         return maker.finish(maker.node(
-                             op, {x, y}, name, integer ? std::optional(codes(0.06f, 4)) : std::nullopt));
+      cases.push_back({name + text(shape), [=](Maker& maker, Dtype dtype) {
+                         const ValueId x = image(maker, dtype, shape);
+                         const ValueId y = image(maker, dtype, b, codes(0.03f, 20));
+                         return maker.finish(
+                             maker.node(op, {x, y}, name,
+                                        dtype == Dtype::f32 ? std::nullopt : std::optional(codes(0.06f, 4))));
                        }});
     };
     binary("add", Add{Activation::relu}, shape);
     binary("add", Add{}, shape);
     binary("multiply", Multiply{}, shape);
     binary("multiply", Multiply{}, {1, channels});
-    cases.push_back(
-        {"concat" + text(shape), [=](Maker& maker, bool integer) {
-           const ValueId a = image(maker, integer, shape), b = image(maker, integer, {1, 9, 7, 5});
-           return maker.finish(maker.node(Concat{}, {a, b, a}));
-         }});
+    cases.push_back({"concat" + text(shape), [=](Maker& maker, Dtype dtype) {
+                       const ValueId a = image(maker, dtype, shape), b = image(maker, dtype, {1, 9, 7, 5});
+                       return maker.finish(maker.node(Concat{}, {a, b, a}));
+                     }});
   }
   return cases;
 }
 
 void check_equal(const std::vector<std::byte>& given, const std::vector<std::byte>& expected, Dtype dtype,
                  float tolerance) {
-  if (dtype != Dtype::f32) {
+  if (dtype != Dtype::f32) {  // of the codes that the kernel computed
     CHECK(given == expected);
     return;
   }
@@ -206,24 +216,23 @@ void check_equal(const std::vector<std::byte>& given, const std::vector<std::byt
 void compare_levels(const std::vector<Case>& cases, std::set<std::string>& kernels) {
   std::uint64_t seed = 100;
   for (const Case& one : cases) {
-    for (const bool integer : {false, true}) {
-      if (integer ? !one.has_i8 : !one.has_f32) continue;
+    for (const Dtype in : one.dtypes) {
       ++seed;
       CAPTURE(one.name);
-      CAPTURE(integer);
+      CAPTURE(to_string(in));
       CAPTURE(seed);
       Maker maker(seed);
-      const Graph graph = one.make(maker, integer);
-      const Dtype dtype = graph.value(graph.outputs()[0]).dtype;
+      const Graph graph = one.make(maker, in);
+
       for (const std::int64_t batch : {1, 3}) {
         CAPTURE(batch);
         const auto expected = run(graph, {.batch = batch, .level = Level::reference}, seed);
         for (const Level level : fast_levels()) {
           CAPTURE(to_string(level));
           std::string used;
-          check_equal(run(graph, {.batch = batch, .level = level}, seed, &used), expected, dtype,
-                      one.tolerance);
-          kernels.insert(used);
+          check_equal(run(graph, {.batch = batch, .level = level}, seed, &used), expected, in, one.tolerance);
+          std::istringstream names(used);
+          for (std::string name; names >> name;) kernels.insert(name);
         }
       }
     }
@@ -236,37 +245,40 @@ TEST_CASE("convolutions of every level equal the reference") {
   std::set<std::string> kernels;
   compare_levels(conv_cases(), kernels);
   for (const Level level : fast_levels())
-    for (const char* name : {"conv2d_f32_", "conv2d_i8_", "depthwise_f32_", "depthwise_i8_"})
-      CHECK(kernels.contains(std::string(name) + std::string(to_string(level)) + " "));
+    for (const char* name : {"conv2d_f32_", "conv2d_i8_", "conv2d_i16_", "conv2d_i16_wide_", "depthwise_f32_",
+                             "depthwise_i8_", "depthwise_i16_"})
+      CHECK(kernels.contains(std::string(name) + std::string(to_string(level))));
 }
 
 TEST_CASE("convolutions with a pool of every level equal the reference") {
   std::set<std::string> kernels;
   compare_levels(pooled_cases(), kernels);
   for (const Level level : fast_levels())
-    for (const char* name : {"conv2d_max_pool_f32_", "conv2d_max_pool_i8_"})
-      CHECK(kernels.contains(std::string(name) + std::string(to_string(level)) + " "));
+    for (const char* name :
+         {"conv2d_max_pool_f32_", "conv2d_max_pool_i8_", "conv2d_max_pool_i16_", "conv2d_max_pool_i16_wide_"})
+      CHECK(kernels.contains(std::string(name) + std::string(to_string(level))));
 }
 
 TEST_CASE("the other kernels of every level equal the reference") {
   std::set<std::string> kernels;
   compare_levels(other_cases(), kernels);
   for (const Level level : fast_levels())
-    for (const char* name :
-         {"linear_f32_", "linear_i8_", "max_pool2d_f32_", "global_avg_pool_i8_", "quantize_f32_i8_"})
-      CHECK(kernels.contains(std::string(name) + std::string(to_string(level)) + " "));
+    for (const char* name : {"linear_f32_", "linear_i8_", "linear_i16_", "max_pool2d_f32_", "max_pool2d_i16_",
+                             "global_avg_pool_i8_", "global_avg_pool_i16_", "quantize_f32_i8_",
+                             "quantize_f32_i16_", "dequantize_i16_f32_"})
+      CHECK(kernels.contains(std::string(name) + std::string(to_string(level))));
 }
 
 TEST_CASE("whole models of every level equal the reference") {
-  for (const bool integer : {false, true}) {
-    for (const Graph& graph : {tutorial(integer), conv(integer), dscnn(integer)}) {
+  for (const Dtype dtype : {Dtype::f32, Dtype::i8, Dtype::i16}) {
+    for (const Graph& graph : {tutorial(dtype), conv(dtype), dscnn(dtype)}) {
       for (const std::int64_t batch : {1, 3}) {
         const auto expected = run(graph, {.batch = batch, .level = Level::reference});
         for (const Level level : fast_levels()) {
           CAPTURE(to_string(level));
           const auto given = run(graph, {.batch = batch, .level = level});
           // The float outputs of an integer model are codes times a scale: equal or a code apart.
-          check_equal(given, expected, Dtype::f32, integer ? 0.f : 5e-6f);
+          check_equal(given, expected, Dtype::f32, dtype == Dtype::f32 ? 5e-6f : 0.f);
         }
       }
     }
@@ -280,12 +292,11 @@ TEST_CASE("any split of a kernel's range gives the same bytes") {
   levels.push_back(Level::reference);
   std::uint64_t seed = 1;
   for (std::size_t i = 0; i < cases.size(); i += 3) {  // every third: the levels were compared on all of them
-    for (const bool integer : {false, true}) {
-      if (integer ? !cases[i].has_i8 : !cases[i].has_f32) continue;
+    for (const Dtype in : cases[i].dtypes) {
       CAPTURE(cases[i].name);
-      CAPTURE(integer);
+      CAPTURE(to_string(in));
       Maker maker(++seed);
-      const Graph graph = cases[i].make(maker, integer);
+      const Graph graph = cases[i].make(maker, in);
       for (const Level level : levels) {
         CAPTURE(to_string(level));
         auto program =
@@ -316,42 +327,58 @@ TEST_CASE("any split of a kernel's range gives the same bytes") {
 }
 
 TEST_CASE("rescaling is exact for factors of every size, with and without a fused relu") {
-  // One output channel a factor; biases spread the accumulators over the whole range of codes.
+  // One output channel a factor; biases spread the accumulators over the whole range of codes. Linear layers
+  // of 16 bits have 64-bit sums, convolutions 32-bit ones.
+  const Op linear = Linear{}, linear_relu = Linear{Activation::relu}, conv = Conv2d{},
+           conv_relu = Conv2d{.activation = Activation::relu};
   for (const float out_scale : {0.0005f, 0.01f, 0.2f, 5.f, 3000.f, 1e7f}) {
-    for (const Activation activation : {Activation::none, Activation::relu}) {
-      CAPTURE(out_scale);
-      Maker maker(17);
-      const ValueId x = maker.input({1, 33}, Dtype::i8, codes(0.05f, 4));
-      const ValueId weight = maker.weight_i8("w", {48, 33});
-      const ValueId bias = maker.bias_i32("b", x, weight);
-      const Graph graph =
-          maker.finish(maker.node(Linear{activation}, {x, weight, bias}, "linear", codes(out_scale, -3)));
-      const auto expected = run(graph, {.batch = 64, .level = Level::reference});
-      for (const Level level : fast_levels()) {
-        CAPTURE(to_string(level));
-        CHECK(run(graph, {.batch = 64, .level = level}) == expected);
+    for (const auto& [op, rank] : {std::pair(linear, 2), {linear_relu, 2}, {conv, 4}, {conv_relu, 4}}) {
+      for (const Dtype dtype : {Dtype::i8, Dtype::i16}) {
+        CAPTURE(out_scale);
+        CAPTURE(lathe::graph::to_string(op));
+        Maker maker(17);
+        const ValueId x = maker.input(rank == 2 ? Shape{1, 33} : Shape{1, 1, 1, 33}, dtype, codes(0.05f, 4));
+        const ValueId weight = maker.weight_i8("w", rank == 2 ? Shape{48, 33} : Shape{48, 1, 1, 33});
+        const ValueId bias = maker.bias("b", x, weight);
+        const Graph graph = maker.finish(maker.node(op, {x, weight, bias}, "layer", codes(out_scale, -3)));
+        const auto expected = run(graph, {.batch = 64, .level = Level::reference});
+        for (const Level level : fast_levels()) {
+          CAPTURE(to_string(level));
+          CHECK(run(graph, {.batch = 64, .level = level}) == expected);
+        }
       }
     }
   }
 }
 
 TEST_CASE("quantizing equals the reference on ties, limits and what is no number") {
-  std::vector<float> values = {std::nanf(""), INFINITY, -INFINITY, 0.f, -0.f, 1e30f, -1e30f, 1e-40f};
-  for (int code = -300; code <= 300; ++code) {
-    const float tie = static_cast<float>(code) * 0.5f * 0.25f;
-    values.insert(values.end(), {tie, std::nextafter(tie, 1e9f), std::nextafter(tie, -1e9f)});
-  }
-  Maker maker(1);
-  const ValueId x = maker.input({1, static_cast<std::int64_t>(values.size())});
-  const Graph graph = maker.finish(maker.node(Quantize{}, {x}, "q", codes(0.25f, -5)));
-  const auto execute = [&](Level level) {
-    lathe::runtime::Plan plan(graph, {.level = level});
-    std::ranges::copy(values, plan.input<float>().begin());
-    plan.run();
-    return std::vector<std::int8_t>(plan.output<std::int8_t>().begin(), plan.output<std::int8_t>().end());
+  const auto check_codes = [](Dtype dtype, float scale, const std::vector<float>& values) {
+    Maker maker(1);
+    const ValueId x = maker.input({1, static_cast<std::int64_t>(values.size())});
+    const ValueId q = maker.graph().add_node(Quantize{}, {x}, "q", dtype,
+                                             Quantization{{scale}, dtype == Dtype::i8 ? -5 : 0});
+    const Graph graph = maker.finish(maker.node(Dequantize{}, {q}));
+    const auto execute = [&](Level level) {
+      lathe::runtime::Plan plan(graph, {.level = level});
+      std::ranges::copy(values, plan.input<float>().begin());
+      plan.run();
+      return std::vector<float>(plan.output<float>().begin(), plan.output<float>().end());
+    };
+    const auto expected = execute(Level::reference);
+    for (const Level level : fast_levels()) CHECK(execute(level) == expected);
   };
-  const auto expected = execute(Level::reference);
-  for (const Level level : fast_levels()) CHECK(execute(level) == expected);
+  for (const auto& [dtype, most, step] : {std::tuple(Dtype::i8, 300, 1), {Dtype::i16, 70000, 7}}) {
+    // Scales with and without exact ties.
+    for (const float scale : {0.25f, 0.3f, 1.0000001f, 0x1.fffffep-30f}) {
+      CAPTURE(scale);
+      std::vector<float> values = {std::nanf(""), INFINITY, -INFINITY, 0.f, -0.f, 1e30f, -1e30f, 1e-40f};
+      for (int code = -most; code <= most; code += step) {
+        const float tie = static_cast<float>(code) * 0.5f * scale;
+        values.insert(values.end(), {tie, std::nextafter(tie, 1e9f), std::nextafter(tie, -1e9f)});
+      }
+      check_codes(dtype, scale, values);
+    }
+  }
 }
 
 TEST_CASE("the table lists the best kernels first and a reference for each op and dtype") {

@@ -12,12 +12,13 @@ TEST_CASE("levels have names that parse back") {
 }
 
 TEST_CASE("a level that the processor lacks is refused") {
-  CHECK_ERROR(build_program(graphs::tutorial(false), {.level = Level::avx512}, Level::avx2),
+  CHECK_ERROR(build_program(graphs::tutorial(lathe::Dtype::f32), {.level = Level::avx512}, Level::avx2),
               "level avx512 was asked for, this processor runs up to avx2");
 }
 
 TEST_CASE("the processor's level is the default and no kernel above the level is used") {
-  CHECK(build_program(graphs::tutorial(false), {}, Level::portable).level == Level::portable);
-  const Program program = build_program(graphs::tutorial(true), {.level = Level::reference}, Level::portable);
+  CHECK(build_program(graphs::tutorial(lathe::Dtype::f32), {}, Level::portable).level == Level::portable);
+  const Program program =
+      build_program(graphs::tutorial(lathe::Dtype::i8), {.level = Level::reference}, Level::portable);
   for (const StepInfo& info : program.infos) CHECK(info.kernel.ends_with("_reference"));
 }

@@ -34,12 +34,12 @@ TEST_CASE("the text of a plan names kernels, shapes and places") {
     const auto bytes = lathe::read_file(std::string(LATHE_SOURCE) + "/tests/golden/" + name);
     return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   };
-  CHECK(Plan(graphs::conv(false), kReference).text() == golden("plan_conv_f32.txt"));
-  CHECK(Plan(graphs::dscnn(true), kReference).text() == golden("plan_dscnn_i8.txt"));
+  CHECK(Plan(graphs::conv(lathe::Dtype::f32), kReference).text() == golden("plan_conv_f32.txt"));
+  CHECK(Plan(graphs::dscnn(lathe::Dtype::i8), kReference).text() == golden("plan_dscnn_i8.txt"));
 }
 
 TEST_CASE("steps say what runs") {
-  const Plan plan(graphs::conv(false), {.batch = 2, .level = Level::reference});
+  const Plan plan(graphs::conv(lathe::Dtype::f32), {.batch = 2, .level = Level::reference});
   REQUIRE(plan.steps().size() == 5);
   const StepInfo& step = plan.steps()[2];
   CHECK(step.op == "conv2d(activation=relu)");
@@ -54,7 +54,7 @@ TEST_CASE("steps say what runs") {
 }
 
 TEST_CASE("each sample of a batch gives what it gives alone") {
-  for (const Graph& graph : {graphs::conv(true), graphs::dscnn(false), residual()}) {
+  for (const Graph& graph : {graphs::conv(lathe::Dtype::i8), graphs::dscnn(lathe::Dtype::f32), residual()}) {
     Plan one(graph), three(graph, {.batch = 3});
     const auto in = one.input<float>().size(), out = one.output<float>().size();
     const auto values = floats(random_bytes(Dtype::f32, static_cast<std::int64_t>(3 * in), 9));
@@ -133,13 +133,13 @@ TEST_CASE("work in place never destroys what is still needed") {
 }
 
 TEST_CASE("buffers are aligned to 64 bytes") {
-  Plan plan(graphs::dscnn(true), {.batch = 3});
+  Plan plan(graphs::dscnn(lathe::Dtype::i8), {.batch = 3});
   CHECK(reinterpret_cast<std::uintptr_t>(plan.input<float>().data()) % 64 == 0);
   CHECK(reinterpret_cast<std::uintptr_t>(plan.output<float>().data()) % 64 == 0);
 }
 
 TEST_CASE("run_timed computes the same and adds up a time for each step") {
-  Plan plan(graphs::conv(false));
+  Plan plan(graphs::conv(lathe::Dtype::f32));
   std::ranges::copy(floats(random_bytes(Dtype::f32, 784, 1)), plan.input<float>().begin());
   plan.run();
   const std::vector<float> expected(plan.output<float>().begin(), plan.output<float>().end());
@@ -156,7 +156,7 @@ TEST_CASE("run_timed computes the same and adds up a time for each step") {
 }
 
 TEST_CASE("what a user does wrong is said") {
-  const Graph graph = graphs::tutorial(false);
+  const Graph graph = graphs::tutorial(lathe::Dtype::f32);
   CHECK_ERROR(Plan(graph, {.batch = 0}), "batch size must be at least 1, given 0");
   Plan plan(graph);
   CHECK_ERROR(plan.input<float>(1), "there is no input 1, the plan has 1");

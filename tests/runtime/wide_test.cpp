@@ -294,7 +294,7 @@ TEST_CASE("padding counts as zero in a convolution that quantizes its input") {
 }
 
 TEST_CASE("constants stored as halves give what their floats give, at every level") {
-  Graph halves = conv(false);
+  Graph halves = conv(lathe::Dtype::f32);
   Graph floats = halves;
   for (std::size_t i = 0; i < halves.values().size(); ++i) {
     const auto id = static_cast<ValueId>(i);

@@ -118,16 +118,36 @@ struct F32 {
   }
 };
 
+/// Sixteen codes as 16-bit numbers.
+inline __m256i widen(const std::int8_t* x) {
+  return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));
+}
+inline __m256i widen(const std::int16_t* x) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x));
+}
+
+/// Stores the first `lanes` of sixteen 16-bit numbers as codes.
+inline void store_codes(__m256i words, std::int8_t* out, std::int32_t lanes) {
+  store_bytes(_mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)), out, lanes);
+}
+inline void store_codes(__m256i words, std::int16_t* out, std::int32_t lanes) {
+  if (lanes >= kLanes) return _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), words);
+  auto* bytes = reinterpret_cast<std::int8_t*>(out);
+  store_bytes(_mm256_castsi256_si128(words), bytes, 2 * lanes);
+  if (lanes > 8) store_bytes(_mm256_extracti128_si256(words, 1), bytes + 16, 2 * lanes - 16);
+}
+
 /// Inputs as 16-bit numbers, code - zero point, two to a lane.
-struct I8 {
+template <typename Code>
+struct Words {
   using Mask = std::int32_t;  ///< how many lanes exist
   static Mask mask(std::int32_t lanes) { return lanes; }
   struct Pair {
     __m256i a, b;
   };
-  using In = std::int8_t;
+  using In = Code;
   using Element = std::int16_t;
-  using Out = std::int8_t;
+  using Out = Code;
   using Sum = Pair;
   using SumElement = std::int32_t;
   using Weight = Pair;
@@ -135,7 +155,7 @@ struct I8 {
   using Pixel = Pair;
   static constexpr int kStep = 2, kMaxTile = 6, kMaxPoolTile = 1, kMaxBlocks = 1, kPatchTile = 0,
                        kPatchPoolTile = 0;
-  static constexpr bool kAlwaysStaged = true;
+  static constexpr bool kAlwaysStaged = sizeof(Code) == 1;
 
   static Pair load_pair(const void* data) {
     const auto* from = static_cast<const __m256i*>(data);
@@ -161,17 +181,15 @@ struct I8 {
    public:
     Finish(const Clamp&, const CodeLimits& limits, const LaneRescale* rescale)
         : rescale_(rescale),
-          low_(_mm_set1_epi8(static_cast<char>(limits.low))),
-          high_(_mm_set1_epi8(static_cast<char>(limits.high))),
-          negative_(limits.negative ? std::int64_t{1} << 31 : 0) {}
+          low_(_mm256_set1_epi16(static_cast<std::int16_t>(limits.low))),
+          high_(_mm256_set1_epi16(static_cast<std::int16_t>(limits.high))),
+          negative_(limits.negative ? kNegativeTerm<Code> : 0) {}
 
-    void store(Sum sum, std::int8_t* out) const { store(sum, out, kLanes); }
-    void store(Sum sum, std::int8_t* out, Mask lanes) const {
+    void store(Sum sum, Code* out) const { store(sum, out, kLanes); }
+    void store(Sum sum, Code* out, Mask lanes) const {
       const __m256i codes = _mm256_packs_epi32(half(sum.a, 0), half(sum.b, 1));
       const __m256i ordered = _mm256_permute4x64_epi64(codes, 0xd8);
-      const __m128i bytes =
-          _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1));
-      store_bytes(_mm_min_epi8(_mm_max_epi8(bytes, low_), high_), out, lanes);
+      store_codes(_mm256_min_epi16(_mm256_max_epi16(ordered, low_), high_), out, lanes);
     }
 
    private:
@@ -194,14 +212,11 @@ struct I8 {
     }
 
     const LaneRescale* rescale_;
-    __m128i low_, high_;
+    __m256i low_, high_;
     std::int64_t negative_;
   };
 
-  static __m256i widen(const std::int8_t* x) {
-    return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));
-  }
-  static void stage(std::int16_t* to, const std::int8_t* from, std::int64_t count, std::int32_t zero_point) {
+  static void stage(std::int16_t* to, const Code* from, std::int64_t count, std::int32_t zero_point) {
     const __m256i shift = _mm256_set1_epi16(static_cast<std::int16_t>(zero_point));
     std::int64_t i = 0;
     for (; i + 16 <= count; i += 16)
@@ -216,7 +231,7 @@ struct I8 {
   static void fill_cells(std::int32_t* to, std::int64_t count, std::int32_t) {
     for (std::int64_t i = 0; i < count; ++i) to[i] = 0;
   }
-  static void interleave(std::int32_t* to, const std::int8_t* const lines[2], std::int64_t count,
+  static void interleave(std::int32_t* to, const Code* const lines[2], std::int64_t count,
                          std::int32_t zero_point) {
     const __m256i shift = _mm256_set1_epi16(static_cast<std::int16_t>(zero_point));
     std::int64_t i = 0;
@@ -234,10 +249,16 @@ struct I8 {
     }
   }
 
-  static void add_codes(Sum& sum, const std::int8_t* x, std::int32_t) {
-    const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
-    sum.a = _mm256_add_epi32(sum.a, _mm256_cvtepi8_epi32(codes));
-    sum.b = _mm256_add_epi32(sum.b, _mm256_cvtepi8_epi32(_mm_srli_si128(codes, 8)));
+  static void add_codes(Sum& sum, const Code* x, std::int32_t) {
+    const __m256i codes = widen(x);
+    sum.a = _mm256_add_epi32(sum.a, _mm256_cvtepi16_epi32(_mm256_castsi256_si128(codes)));
+    sum.b = _mm256_add_epi32(sum.b, _mm256_cvtepi16_epi32(_mm256_extracti128_si256(codes, 1)));
+  }
+
+  /// The first `lanes` of sixteen numbers within 16 bits.
+  static void store_words(const std::int32_t* words, Code* out, Mask lanes) {
+    const Pair both = load_pair(words);
+    store_codes(_mm256_permute4x64_epi64(_mm256_packs_epi32(both.a, both.b), 0xd8), out, lanes);
   }
 
   // Dot products along the inputs, of the codes as they are: the bias makes up for the zero point.
@@ -245,18 +266,26 @@ struct I8 {
   using DotElement = std::int16_t;
   static constexpr int kDot = 16, kMaxOutputs = 10;
   static DotSum dot_zero() { return _mm256_setzero_si256(); }
-  static __m256i dot_x(const std::int8_t* x) { return widen(x); }
-  static __m256i dot_rest_x(const std::int8_t* x, int) { return widen(x); }  // other lanes: weights are 0
+  static __m256i dot_x(const Code* x) { return widen(x); }
+  static __m256i dot_rest_x(const Code* x, int) { return widen(x); }  // other lanes: weights are 0
   static __m256i dot_load(const std::int16_t* weight) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weight));
   }
   static void dot_add(DotSum& sum, __m256i weight, __m256i x) {
     sum = _mm256_add_epi32(sum, _mm256_madd_epi16(weight, x));
   }
-  static std::int32_t total(DotSum sum) {
-    __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
-    return _mm_cvtsi128_si32(_mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1)));
+  /// Sums of 8-bit codes fit into 32 bits, those of 16-bit codes only lane by lane.
+  static auto total(DotSum sum) {
+    if constexpr (sizeof(Code) == 1) {
+      __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+      half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
+      return _mm_cvtsi128_si32(_mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1)));
+    } else {
+      const __m256i wide = _mm256_add_epi64(_mm256_cvtepi32_epi64(_mm256_castsi256_si128(sum)),
+                                            _mm256_cvtepi32_epi64(_mm256_extracti128_si256(sum, 1)));
+      const __m128i half = _mm_add_epi64(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
+      return std::int64_t{_mm_cvtsi128_si64(half) + _mm_extract_epi64(half, 1)};
+    }
   }
   static void add_totals(Sum& sum, const std::int32_t* totals) {
     const Pair more = load_pair(totals);
@@ -264,6 +293,9 @@ struct I8 {
     sum.b = _mm256_add_epi32(sum.b, more.b);
   }
 };
+
+using I8 = Words<std::int8_t>;
+using I16 = Words<std::int16_t>;
 
 /// As fixed_point.h, to_code: clamp (a NaN becomes the lower limit), round half away from zero, add the zero
 /// point.

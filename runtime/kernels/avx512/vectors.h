@@ -11,6 +11,9 @@ namespace {
 inline __mmask16 first_lanes(std::int64_t lanes) {
   return static_cast<__mmask16>(lanes >= 16 ? 0xffff : lanes <= 0 ? 0 : (1u << lanes) - 1);
 }
+inline __mmask32 first_words(std::int64_t words) {
+  return words >= 32 ? ~__mmask32{0} : (__mmask32{1} << words) - 1;
+}
 inline __mmask64 first_bytes(std::int64_t bytes) {
   return bytes >= 64 ? ~__mmask64{0} : (__mmask64{1} << bytes) - 1;
 }
@@ -81,33 +84,32 @@ struct F32 {
 inline void multiply_add(__m512i& sum, __m512i bytes, __m512i weight) {
   __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(bytes), "v"(weight));
 }
+/// sum += two products of 16-bit numbers a lane.
+inline void multiply_add_words(__m512i& sum, __m512i words, __m512i weight) {
+  __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(words), "v"(weight));
+}
 
-/// Inputs as unsigned bytes, code + 128, four to a lane (VNNI). The bias makes up for the 128 and the zero
-/// point.
-struct I8 {
+/// What sums of both kinds of codes share: sixteen 32-bit accumulators.
+template <typename Code>
+struct Integers {
   using Mask = __mmask16;
   static Mask mask(std::int32_t lanes) { return first_lanes(lanes); }
-  using In = std::int8_t;
-  using Element = std::uint8_t;
-  using Out = std::int8_t;
+  using In = Code;
+  using Out = Code;
   using Sum = __m512i;
   using SumElement = std::int32_t;
   using Weight = __m512i;
-  using WeightElement = std::int8_t;
   using Pixel = __m512i;
-  static constexpr int kStep = 4, kMaxTile = 12, kMaxPoolTile = 3, kMaxBlocks = 2, kPatchTile = 14,
-                       kPatchPoolTile = 4;
-  static constexpr bool kAlwaysStaged = true;
+  static constexpr int kMaxTile = 12, kMaxPoolTile = 3, kMaxBlocks = 2, kPatchTile = 14, kPatchPoolTile = 4;
 
   static Sum start(const void* bias) { return _mm512_loadu_si512(bias); }
-  static Weight load(const std::int8_t* weight) { return _mm512_loadu_si512(weight); }
-  static Pixel broadcast(const std::uint8_t* x) {
-    std::int32_t four;
-    __builtin_memcpy(&four, x, 4);
-    return _mm512_set1_epi32(four);
+  static Weight load(const void* weight) { return _mm512_loadu_si512(weight); }
+  static Pixel broadcast(const void* x) {
+    std::int32_t group;
+    __builtin_memcpy(&group, x, 4);
+    return _mm512_set1_epi32(group);
   }
   static Pixel load_x(const std::int32_t* cells) { return _mm512_loadu_si512(cells); }
-  static void add(Sum& sum, Weight weight, Pixel x) { multiply_add(sum, x, weight); }
   static Sum max(Sum a, Sum b) { return _mm512_max_epi32(a, b); }
 
   /// packed.h, LaneRescale.
@@ -119,35 +121,60 @@ struct I8 {
           even_offset_(_mm512_loadu_si512(rescale->even_offset)),
           odd_offset_(_mm512_loadu_si512(rescale->odd_offset)),
           shift_(_mm512_loadu_si512(rescale->shift)),
-          low_(_mm_set1_epi8(static_cast<char>(limits.low))),
-          high_(_mm_set1_epi8(static_cast<char>(limits.high))),
+          low_(_mm512_set1_epi32(limits.low)),
+          high_(_mm512_set1_epi32(limits.high)),
           negative_(limits.negative),
-          clamped_(limits.low > -128 || limits.high < 127) {}
+          clamped_(limits.low > kSmallest || limits.high < -kSmallest - 1) {}
 
-    void store(Sum sum, std::int8_t* out) const {
-      _mm_storeu_si128(static_cast<__m128i*>(static_cast<void*>(out)), value(sum));
+    void store(Sum sum, Code* out) const { store(sum, out, 0xffff); }
+    void store(Sum sum, Code* out, Mask mask) const {
+      if constexpr (sizeof(Code) == 1) {
+        _mm_mask_storeu_epi8(out, mask, _mm512_cvtsepi32_epi8(value(sum)));
+      } else {
+        _mm256_mask_storeu_epi16(out, mask, _mm512_cvtsepi32_epi16(value(sum)));
+      }
     }
-    void store(Sum sum, std::int8_t* out, Mask mask) const { _mm_mask_storeu_epi8(out, mask, value(sum)); }
 
    private:
-    __m128i value(Sum sum) const {
+    static constexpr std::int32_t kSmallest = sizeof(Code) == 1 ? -128 : -32768;
+
+    /// The code, not yet saturated when there are no limits.
+    __m512i value(Sum sum) const {
       const __m512i odd_sum = _mm512_srli_epi64(sum, 32);
       __m512i even = _mm512_add_epi64(_mm512_mul_epi32(sum, multiplier_), even_offset_);
       __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(odd_sum, odd_multiplier_), odd_offset_);
       if (negative_) {
-        const __m512i term = _mm512_set1_epi64(std::int64_t{1} << 31);
+        const __m512i term = _mm512_set1_epi64(kNegativeTerm<Code>);
         even = _mm512_mask_sub_epi64(even, _mm512_movepi64_mask(_mm512_slli_epi64(sum, 32)), even, term);
         odd = _mm512_mask_sub_epi64(odd, _mm512_movepi64_mask(sum), odd, term);
       }
       const __m512i upper = _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB);
-      const __m128i bytes = _mm512_cvtsepi32_epi8(_mm512_srav_epi32(upper, shift_));
-      return clamped_ ? _mm_min_epi8(_mm_max_epi8(bytes, low_), high_) : bytes;
+      const __m512i codes = _mm512_srav_epi32(upper, shift_);
+      return clamped_ ? _mm512_min_epi32(_mm512_max_epi32(codes, low_), high_) : codes;
     }
 
-    __m512i multiplier_, odd_multiplier_, even_offset_, odd_offset_, shift_;
-    __m128i low_, high_;
+    __m512i multiplier_, odd_multiplier_, even_offset_, odd_offset_, shift_, low_, high_;
     bool negative_, clamped_;
   };
+
+  // Dot products along the inputs.
+  using DotSum = __m512i;
+  static constexpr int kMaxOutputs = 12;
+  static DotSum dot_zero() { return _mm512_setzero_si512(); }
+  static __m512i dot_load(const void* weight) { return _mm512_loadu_si512(weight); }
+  static void add_totals(Sum& sum, const std::int32_t* totals) {
+    sum = _mm512_add_epi32(sum, _mm512_loadu_si512(totals));
+  }
+};
+
+/// Inputs as unsigned bytes, code + 128, four to a lane (VNNI). The bias makes up for the 128 and the zero
+/// point.
+struct I8 : Integers<std::int8_t> {
+  using Element = std::uint8_t;
+  using WeightElement = std::int8_t;
+  static constexpr int kStep = 4;
+  static constexpr bool kAlwaysStaged = true;
+  static void add(Sum& sum, Weight weight, Pixel x) { multiply_add(sum, x, weight); }
 
   static void stage(std::uint8_t* to, const std::int8_t* from, std::int64_t count, std::int32_t) {
     const __m512i flip = _mm512_set1_epi8(static_cast<char>(0x80));
@@ -198,11 +225,8 @@ struct I8 {
     sum = _mm512_add_epi32(sum, _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(first_lanes(lanes), x)));
   }
 
-  // Dot products along the inputs.
-  using DotSum = __m512i;
   using DotElement = std::int8_t;
-  static constexpr int kDot = 64, kMaxOutputs = 12;
-  static DotSum dot_zero() { return _mm512_setzero_si512(); }
+  static constexpr int kDot = 64;
   static __m512i dot_x(const std::int8_t* x) {
     return _mm512_xor_si512(_mm512_loadu_si512(x), _mm512_set1_epi8(static_cast<char>(0x80)));
   }
@@ -211,11 +235,64 @@ struct I8 {
     return _mm512_xor_si512(_mm512_maskz_loadu_epi8(first_bytes(rest), x),
                             flip);  // other lanes: weights are 0
   }
-  static __m512i dot_load(const std::int8_t* weight) { return _mm512_loadu_si512(weight); }
   static void dot_add(DotSum& sum, __m512i weight, __m512i x) { multiply_add(sum, x, weight); }
   static std::int32_t total(DotSum sum) { return _mm512_reduce_add_epi32(sum); }
-  static void add_totals(Sum& sum, const std::int32_t* totals) {
-    sum = _mm512_add_epi32(sum, _mm512_loadu_si512(totals));
+};
+
+/// 16-bit codes, two to a lane (VNNI).
+struct I16 : Integers<std::int16_t> {
+  using Element = std::int16_t;
+  using WeightElement = std::int16_t;
+  static constexpr int kStep = 2;
+  static constexpr bool kAlwaysStaged = false;
+  static void add(Sum& sum, Weight weight, Pixel x) { multiply_add_words(sum, x, weight); }
+
+  static void stage(std::int16_t* to, const std::int16_t* from, std::int64_t count, std::int32_t) {
+    for (std::int64_t i = 0; i < count; i += 32) {
+      const __mmask32 mask = first_words(count - i);
+      _mm512_mask_storeu_epi16(to + i, mask, _mm512_maskz_loadu_epi16(mask, from + i));
+    }
+  }
+  static void fill(std::int16_t* to, std::int64_t count, std::int32_t) {
+    for (std::int64_t i = 0; i < count; i += 32)
+      _mm512_mask_storeu_epi16(to + i, first_words(count - i), _mm512_setzero_si512());
+  }
+
+  // Depthwise: cells of two codes.
+  static void fill_cells(std::int32_t* to, std::int64_t count, std::int32_t) {
+    for (std::int64_t i = 0; i < count; i += 16)
+      _mm512_mask_storeu_epi32(to + i, first_lanes(count - i), _mm512_setzero_si512());
+  }
+  static void interleave(std::int32_t* to, const std::int16_t* const lines[2], std::int64_t count,
+                         std::int32_t) {
+    for (std::int64_t i = 0; i < count; i += 16) {
+      const __mmask16 mask = first_lanes(count - i);
+      const __m512i first = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, lines[0] + i));
+      const __m512i second = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, lines[1] + i));
+      _mm512_mask_storeu_epi32(to + i, mask, _mm512_or_si512(first, _mm512_slli_epi32(second, 16)));
+    }
+  }
+
+  static void add_codes(Sum& sum, const std::int16_t* x, std::int32_t lanes) {
+    sum = _mm512_add_epi32(sum, _mm512_cvtepi16_epi32(_mm256_maskz_loadu_epi16(first_lanes(lanes), x)));
+  }
+
+  /// The first lanes of sixteen numbers within 16 bits.
+  static void store_words(const std::int32_t* words, std::int16_t* out, Mask mask) {
+    _mm256_mask_storeu_epi16(out, mask, _mm512_cvtepi32_epi16(_mm512_loadu_si512(words)));
+  }
+
+  using DotElement = std::int16_t;
+  static constexpr int kDot = 32;
+  static __m512i dot_x(const std::int16_t* x) { return _mm512_loadu_si512(x); }
+  static __m512i dot_rest_x(const std::int16_t* x, int rest) {
+    return _mm512_maskz_loadu_epi16(first_words(rest), x);
+  }
+  static void dot_add(DotSum& sum, __m512i weight, __m512i x) { multiply_add_words(sum, x, weight); }
+  static std::int64_t total(DotSum sum) {
+    return _mm512_reduce_add_epi64(
+        _mm512_add_epi64(_mm512_cvtepi32_epi64(_mm512_castsi512_si256(sum)),
+                         _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64(sum, 1))));
   }
 };
 

@@ -7,7 +7,7 @@
 ///   Sum, Weight, Pixel     sixteen accumulators; sixteen channels of weights; one pixel's elements in every
 ///   lane kStep                  neighbouring elements that add() sums kMaxTile, kMaxPoolTile, kMaxBlocks
 ///   register blocking: output columns (pooled ones) and blocks of channels start, load, broadcast, add, max,
-///   stage, fill, Finish.
+///   stage, fill, Finish; widen where sums are more than add() adds to (wide.h).
 /// Everything is in an unnamed namespace: each instruction set has its own copy.
 namespace lathe::runtime {
 namespace {
@@ -85,6 +85,10 @@ void tiles(const PackedConv& p, const ConvBlock* block, const typename V::Elemen
       }
 #pragma GCC unroll 4
       for (int b = 0; b < kBlocks; ++b) weight[b] += std::int64_t{p.steps} * V::kStep * kLanes;
+      if constexpr (requires { &V::widen; }) {
+        for (auto& of_block : sum)
+          for (auto& one : of_block) V::widen(one);
+      }
     }
 
 #pragma GCC unroll 4

@@ -200,7 +200,7 @@ void depthwise_f32(const Call& call, Range rows) noexcept {
 
 /// One output row from its interleaved lines.
 template <class V, int kColumns, int kLines>
-void depthwise_i8_row(const PackedDepthwise& p, const std::int32_t* cells, std::int8_t* out) {
+void depthwise_codes_row(const PackedDepthwise& p, const std::int32_t* cells, typename V::Out* out) {
   const int lanes = (p.flat ? p.out_w : 1) * p.channels;
   for (int phase = 0; phase < p.period && phase < lanes; phase += kLanes) {
     const DepthwiseWeights<V, kColumns, kLines> weights(p, phase);
@@ -219,15 +219,15 @@ void depthwise_i8_row(const PackedDepthwise& p, const std::int32_t* cells, std::
 /// instruction sums a column of a window. Scratch: for each group a line of cells of 4 bytes, then a row of
 /// padding codes.
 template <class V>
-void depthwise_i8(const Call& call, Range rows) noexcept {
+void depthwise_codes(const Call& call, Range rows) noexcept {
   const auto& p = *static_cast<const PackedDepthwise*>(call.params);
   const int groups = (p.kernel_h + V::kStep - 1) / V::kStep;
-  auto run = depthwise_i8_row<V, 0, 0>;
-  if (p.kernel_h == 3 && p.kernel_w == 3) run = depthwise_i8_row<V, 3, (3 + V::kStep - 1) / V::kStep>;
-  if (p.kernel_h == 5 && p.kernel_w == 5) run = depthwise_i8_row<V, 5, (5 + V::kStep - 1) / V::kStep>;
+  auto run = depthwise_codes_row<V, 0, 0>;
+  if (p.kernel_h == 3 && p.kernel_w == 3) run = depthwise_codes_row<V, 3, (3 + V::kStep - 1) / V::kStep>;
+  if (p.kernel_h == 5 && p.kernel_w == 5) run = depthwise_codes_row<V, 5, (5 + V::kStep - 1) / V::kStep>;
   auto* cells = static_cast<std::int32_t*>(call.scratch);
-  auto* padding = static_cast<std::int8_t*>(static_cast<void*>(cells + std::int64_t{groups} * p.line));
-  for (std::int64_t i = 0; i < p.in_row; ++i) padding[i] = static_cast<std::int8_t>(p.zero_point);
+  auto* padding = static_cast<typename V::In*>(static_cast<void*>(cells + std::int64_t{groups} * p.line));
+  for (std::int64_t i = 0; i < p.in_row; ++i) padding[i] = static_cast<typename V::In>(p.zero_point);
   const std::int64_t left = std::int64_t{p.pad_left} * p.channels;
   for (int g = 0; g < groups; ++g) {
     std::int32_t* line = cells + std::int64_t{g} * p.line;
@@ -235,17 +235,17 @@ void depthwise_i8(const Call& call, Range rows) noexcept {
     V::fill_cells(line + left + p.in_row, p.line - left - p.in_row, p.zero_point);
   }
   for (std::int64_t row = rows.begin; row < rows.end; ++row) {
-    const auto* image = static_cast<const std::int8_t*>(call.input) + row / p.out_h * p.in_h * p.in_row;
+    const auto* image = static_cast<const typename V::In*>(call.input) + row / p.out_h * p.in_h * p.in_row;
     const std::int64_t top = (row % p.out_h) * p.stride_h - p.pad_top;
     for (int g = 0; g < groups; ++g) {
-      const std::int8_t* lines[V::kStep];
+      const typename V::In* lines[V::kStep];
       for (int i = 0; i < V::kStep; ++i) {
         const std::int64_t kh = g * V::kStep + i, in = top + kh;
         lines[i] = kh < p.kernel_h && in >= 0 && in < p.in_h ? image + in * p.in_row : padding;
       }
       V::interleave(cells + std::int64_t{g} * p.line + left, lines, p.in_row, p.zero_point);
     }
-    run(p, cells, static_cast<std::int8_t*>(call.output) + row * p.out_row);
+    run(p, cells, static_cast<typename V::Out*>(call.output) + row * p.out_row);
   }
 }
 

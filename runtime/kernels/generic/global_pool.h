@@ -26,18 +26,19 @@ void global_avg_pool_f32(const Call& call, Range samples) noexcept {
       V::add(mean, V::broadcast(&inverse), even);
       V::add(mean, V::broadcast(&inverse), odd);
       const std::int64_t lanes = channels - c < kLanes ? channels - c : kLanes;
-      finish.store(mean, static_cast<float*>(call.output) + n * channels + c, V::mask(static_cast<std::int32_t>(lanes)));
+      finish.store(mean, static_cast<float*>(call.output) + n * channels + c,
+                   V::mask(static_cast<std::int32_t>(lanes)));
     }
   }
 }
 
 /// Integer mean of the pixels, sixteen channels at a time; V as for convolutions, with add_codes.
 template <class V>
-void global_avg_pool_i8(const Call& call, Range samples) noexcept {
+void global_avg_pool_codes(const Call& call, Range samples) noexcept {
   const auto& p = *static_cast<const PackedGlobalPool*>(call.params);
   for (std::int64_t n = samples.begin; n < samples.end; ++n) {
-    const auto* image = static_cast<const std::int8_t*>(call.input) + n * p.pixels * p.channels;
-    auto* out = static_cast<std::int8_t*>(call.output) + n * p.channels;
+    const auto* image = static_cast<const typename V::In*>(call.input) + n * p.pixels * p.channels;
+    auto* out = static_cast<typename V::Out*>(call.output) + n * p.channels;
     const typename V::Finish finish({}, p.limits, p.rescale);
     for (std::int32_t c = 0; c < p.channels; c += kLanes) {
       const std::int32_t lanes = p.channels - c < kLanes ? p.channels - c : kLanes;

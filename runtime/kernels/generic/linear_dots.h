@@ -46,6 +46,26 @@ Dots<V> select_dots(int outputs) {
   }
 }
 
+/// The dot products of any number of inputs, in pieces where V limits it (wide.h, kDotInputs).
+template <class V>
+void all_dots(Dots<V> dots, const typename V::In* x, int inputs, const typename V::DotElement* weight,
+              int outputs, typename V::SumElement* totals) {
+  if constexpr (requires { V::kDotInputs; }) {
+    if (inputs > V::kDotInputs) {
+      for (int o = 0; o < outputs; ++o) totals[o] = 0;
+      for (int first = 0; first < inputs; first += V::kDotInputs) {
+        typename V::SumElement part[V::kMaxOutputs];
+        const int left = inputs - first;
+        dots(x + first, left < V::kDotInputs ? left : V::kDotInputs, weight + std::int64_t{first} * outputs,
+             part);
+        for (int o = 0; o < outputs; ++o) totals[o] += part[o];
+      }
+      return;
+    }
+  }
+  dots(x, inputs, weight, totals);
+}
+
 /// Scratch: the totals, padded to a multiple of 16.
 template <class V>
 void linear(const Call& call, Range samples) noexcept {
@@ -58,10 +78,10 @@ void linear(const Call& call, Range samples) noexcept {
     const auto* weight = static_cast<const typename V::DotElement*>(p.weight);
     int o = 0;
     for (; o + p.group <= p.outputs; o += p.group) {
-      full(x, p.inputs, weight, totals + o);
+      all_dots<V>(full, x, p.inputs, weight, p.group, totals + o);
       weight += weight_step * p.group;
     }
-    if (o < p.outputs) last(x, p.inputs, weight, totals + o);
+    if (o < p.outputs) all_dots<V>(last, x, p.inputs, weight, p.outputs - o, totals + o);
     auto* out = static_cast<typename V::Out*>(call.output) + n * p.outputs;
     const auto* bias = static_cast<const typename V::SumElement*>(p.bias);
     for (o = 0; o < p.outputs; o += kLanes) {

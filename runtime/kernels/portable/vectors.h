@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 /// What the kernels of kernels/generic need, in plain C++: sixteen lanes are an array, loops over it are for
 /// the compiler.
@@ -96,7 +97,8 @@ struct F32 {
 };
 
 /// Inputs as 16-bit numbers, code - zero point, two to a lane.
-struct I8 {
+template <typename Code>
+struct Words {
   using Mask = std::int32_t;  ///< how many lanes exist
   static Mask mask(std::int32_t lanes) { return lanes; }
   struct Pairs {
@@ -107,9 +109,9 @@ struct I8 {
       return result;
     }
   };
-  using In = std::int8_t;
+  using In = Code;
   using Element = std::int16_t;
-  using Out = std::int8_t;
+  using Out = Code;
   using Sum = Lanes<std::int32_t>;
   using SumElement = std::int32_t;
   using Weight = Pairs;
@@ -117,7 +119,7 @@ struct I8 {
   using Pixel = Pairs;
   static constexpr int kStep = 2, kMaxTile = 2, kMaxPoolTile = 1, kMaxBlocks = 1, kPatchTile = 0,
                        kPatchPoolTile = 0;
-  static constexpr bool kAlwaysStaged = true;
+  static constexpr bool kAlwaysStaged = sizeof(Code) == 1;
 
   static Sum start(const void* bias) { return Sum::load(bias); }
   static Weight load(const std::int16_t* weight) { return Weight::load(weight); }
@@ -138,14 +140,14 @@ struct I8 {
    public:
     Finish(const Clamp&, const CodeLimits& limits, const LaneRescale* rescale)
         : limits_(limits), rescale_(rescale) {}
-    void store(const Sum& sum, std::int8_t* out) const { store(sum, out, kLanes); }
-    void store(const Sum& sum, std::int8_t* out, Mask lanes) const {
+    void store(const Sum& sum, Code* out) const { store(sum, out, kLanes); }
+    void store(const Sum& sum, Code* out, Mask lanes) const {
       for (int i = 0; i < lanes; ++i) {
         const std::int64_t a = sum.v[i];
         const std::int64_t offset = (i % 2 == 0 ? rescale_->even_offset : rescale_->odd_offset)[i / 2];
-        const std::int64_t term = limits_.negative && a < 0 ? std::int64_t{1} << 31 : 0;
+        const std::int64_t term = limits_.negative && a < 0 ? kNegativeTerm<Code> : 0;
         const std::int64_t code = (a * rescale_->multiplier[i] + offset - term) >> (32 + rescale_->shift[i]);
-        out[i] = static_cast<std::int8_t>(std::clamp<std::int64_t>(code, limits_.low, limits_.high));
+        out[i] = static_cast<Code>(std::clamp<std::int64_t>(code, limits_.low, limits_.high));
       }
     }
 
@@ -154,7 +156,7 @@ struct I8 {
     const LaneRescale* rescale_;
   };
 
-  static void stage(std::int16_t* to, const std::int8_t* from, std::int64_t count, std::int32_t zero_point) {
+  static void stage(std::int16_t* to, const Code* from, std::int64_t count, std::int32_t zero_point) {
     for (std::int64_t i = 0; i < count; ++i) to[i] = static_cast<std::int16_t>(from[i] - zero_point);
   }
   static void fill(std::int16_t* to, std::int64_t count, std::int32_t) {
@@ -163,7 +165,7 @@ struct I8 {
 
   // Depthwise: cells of two 16-bit numbers.
   static void fill_cells(std::int32_t* to, std::int64_t count, std::int32_t) { std::fill_n(to, count, 0); }
-  static void interleave(std::int32_t* to, const std::int8_t* const lines[2], std::int64_t count,
+  static void interleave(std::int32_t* to, const Code* const lines[2], std::int64_t count,
                          std::int32_t zero_point) {
     for (std::int64_t i = 0; i < count; ++i) {
       const std::int16_t pair[2] = {static_cast<std::int16_t>(lines[0][i] - zero_point),
@@ -172,33 +174,44 @@ struct I8 {
     }
   }
 
-  static void add_codes(Sum& sum, const std::int8_t* x, std::int32_t lanes) {
+  static void add_codes(Sum& sum, const Code* x, std::int32_t lanes) {
     for (int i = 0; i < lanes; ++i) sum.v[i] += x[i];
   }
 
+  /// The first `lanes` of sixteen numbers within 16 bits.
+  static void store_words(const std::int32_t* words, Code* out, Mask lanes) {
+    for (int i = 0; i < lanes; ++i) out[i] = static_cast<Code>(words[i]);
+  }
+
   // Dot products along the inputs, of the codes as they are: the bias makes up for the zero point.
-  using DotSum = std::int32_t;
+  // Sums of 8-bit codes fit into 32 bits.
+  using DotSum = std::conditional_t<sizeof(Code) == 1, std::int32_t, std::int64_t>;
   using DotElement = std::int16_t;
   struct Part {
     std::int16_t v[kLanes];
   };
   static constexpr int kDot = kLanes, kMaxOutputs = 4;
   static DotSum dot_zero() { return 0; }
-  static Part dot_x(const std::int8_t* x) { return dot_rest_x(x, kDot); }
-  static Part dot_rest_x(const std::int8_t* x, int rest) {
+  static Part dot_x(const Code* x) { return dot_rest_x(x, kDot); }
+  static Part dot_rest_x(const Code* x, int rest) {
     Part result{};
     for (int i = 0; i < rest; ++i) result.v[i] = x[i];
     return result;
   }
   static const std::int16_t* dot_load(const std::int16_t* weight) { return weight; }
   static void dot_add(DotSum& sum, const std::int16_t* weight, const Part& x) {
-    for (int i = 0; i < kDot; ++i) sum += weight[i] * x.v[i];
+    std::int32_t part = 0;
+    for (int i = 0; i < kDot; ++i) part += weight[i] * x.v[i];
+    sum += part;
   }
-  static std::int32_t total(DotSum sum) { return sum; }
+  static DotSum total(DotSum sum) { return sum; }
   static void add_totals(Sum& sum, const std::int32_t* totals) {
     for (int i = 0; i < kLanes; ++i) sum.v[i] += totals[i];
   }
 };
+
+using I8 = Words<std::int8_t>;
+using I16 = Words<std::int16_t>;
 
 inline void quantize_f32_i8(const Call& call, Range elements) noexcept {
   const auto& p = *static_cast<const Quantization8*>(call.params);
