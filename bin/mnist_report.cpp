@@ -118,7 +118,8 @@ int run(Arguments arguments, const std::string& command) {
     const std::string title = fmt::format("[{}/{}] {}", i + 1, grid.size(), grid[i].id());
     Cell cell = finished[i];
     if (cell.is_null()) {
-      cell = run_cell(grid[i], data, folder, {.quiet = quiet, .title = title, .interrupt = interrupt.flag()});
+      cell = run_cell(grid[i], data, folder,
+                      {.quiet = quiet, .title = title, .command = command, .interrupt = interrupt.flag()});
     } else if (!quiet) {
       fmt::print(stderr, "{} is there already\n", title);
     }
@@ -127,11 +128,15 @@ int run(Arguments arguments, const std::string& command) {
       return interrupt.exit_code();
     }
     cells.push_back(std::move(cell));
-    write_report(cells, folder, command);
+    write_report(folder, {.command = command, .figures = false});
   }
   if (data.generated) std::puts("Generated data (synthetic-digits), not MNIST:");
-  std::fputs(to_text(overview_table(cells)).c_str(), stdout);
-  if (arguments.seeds.size() > 1) fmt::print("\n{}", to_text(seed_table(cells)));
+  std::vector<Row> rows;
+  for (const Cell& cell : cells) rows.push_back(make_row(cell));
+  std::fputs(to_text(overview_table(rows)).c_str(), stdout);
+  if (arguments.seeds.size() > 1) fmt::print("\n{}", to_text(seed_table(group_rows(rows))));
+  for (const std::string& line : write_report(folder, {.command = command}))
+    fmt::print(stderr, "lathe-mnist-report: {}\n", line);
   return 0;
 }
 

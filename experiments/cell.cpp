@@ -160,11 +160,9 @@ Cell run_cell(const CellConfig& config, const datasets::Named& data, const Resul
   results["checkpoint_ratio_int8"] = ratio("checkpoint_bytes");
   results["train_seconds"] = trained->seconds;
 
-  Cell cell = {{"config", config_json(config)},
-               {"generated_data", data.generated},
-               {"environment", describe_machine()},
-               {"results", results},
-               {"details", details}};
+  Cell cell = {
+      {"config", config_json(config)},     {"command", options.command}, {"generated_data", data.generated},
+      {"environment", describe_machine()}, {"results", results},         {"details", details}};
   write_file(folder.cell(id), cell.dump(2) + "\n");
   return cell;
 }

@@ -57,7 +57,8 @@ std::vector<Cell> read_cells(const ResultFolder& folder);
 
 struct CellOptions {
   bool quiet = false;
-  std::string title;  ///< in front of progress lines
+  std::string title;    ///< in front of progress lines
+  std::string command;  ///< what is kept in the cell as its maker
   const std::atomic<bool>* interrupt = nullptr;
 };
 

@@ -1,30 +1,29 @@
 #pragma once
 
-#include "cell.h"
-#include "table.h"
+#include "document.h"
+#include "report_tables.h"
+#include "rows.h"
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
 namespace lathe::experiments {
 
-/// The columns of results.csv, in order.
-const std::vector<std::string>& result_columns();
+struct ReportOptions {
+  std::string command;  ///< that makes the report; shown where a cell does not say what made it
+  bool figures =
+      true;  ///< draw them (seconds); else those that are there stay as they are, and the report has none
+};
 
-/// All columns of all cells; empty where a cell has no such result.
-Table result_table(const std::vector<Cell>& cells);
+/// results.csv, results.json, report.md, report.html and figures/ in the run's folder, each file written
+/// atomically. Returns what is missing in it, a line each: why there are no figures, what could not be read.
+std::vector<std::string> write_report(const Results& run, const ReportOptions& options);
 
-/// Accuracy, size and latency of fp32 and int8 side by side: for a terminal and the head of the report.
-Table overview_table(const std::vector<Cell>& cells);
+/// The same from the folder's cells, as the grid goes on.
+std::vector<std::string> write_report(const ResultFolder& folder, const ReportOptions& options);
 
-/// A row for each number format of each cell: accuracy, size, latency.
-Table variant_table(const std::vector<Cell>& cells);
-
-/// Median, lowest and highest accuracy over the seeds of each base and kind.
-Table seed_table(const std::vector<Cell>& cells);
-
-/// results.csv, results.json and report.md in the folder, each written atomically. `command` is shown in the
-/// report.
-void write_report(const std::vector<Cell>& cells, const ResultFolder& folder, const std::string& command);
+/// Several runs side by side.
+Document comparison(const std::vector<Results>& runs);
 
 }  // namespace lathe::experiments

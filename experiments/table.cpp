@@ -1,5 +1,7 @@
 #include "table.h"
 
+#include "words.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,7 +10,8 @@ namespace lathe::experiments {
 namespace {
 
 bool numeric(const std::string& text) {
-  return text.find_first_not_of("0123456789.,+-%e x") == std::string::npos;
+  return text == "–" || text.find("±") != std::string::npos ||
+         text.find_first_not_of("0123456789.,+-%e x") == std::string::npos;
 }
 
 struct Column {
@@ -19,9 +22,9 @@ struct Column {
 std::vector<Column> columns(const Table& table) {
   std::vector<Column> result(table.header.size());
   for (std::size_t i = 0; i < result.size(); ++i) {
-    result[i].width = table.header[i].size();
+    result[i].width = display_width(table.header[i]);
     for (const auto& row : table.rows) {
-      result[i].width = std::max(result[i].width, row[i].size());
+      result[i].width = std::max(result[i].width, display_width(row[i]));
       result[i].right = result[i].right && numeric(row[i]);
     }
   }
@@ -33,8 +36,8 @@ std::string line(const std::vector<std::string>& row, const std::vector<Column>&
   std::string text = before;
   for (std::size_t i = 0; i < row.size(); ++i) {
     if (i > 0) text += between;
-    text += columns[i].right ? fmt::format("{:>{}}", row[i], columns[i].width)
-                             : fmt::format("{:<{}}", row[i], columns[i].width);
+    const std::string space(columns[i].width - std::min(columns[i].width, display_width(row[i])), ' ');
+    text += columns[i].right ? space + row[i] : row[i] + space;
   }
   return text + after;
 }
@@ -56,13 +59,17 @@ std::string to_text(const Table& table) {
 }
 
 std::string to_markdown(const Table& table) {
-  const auto layout = columns(table);
-  std::string text = line(table.header, layout, "| ", " | ", " |\n");
+  Table escaped{table.header, table.rows};
+  for (std::string& text : escaped.header) text = escape_markdown(text);
+  for (auto& row : escaped.rows)
+    for (std::string& text : row) text = escape_markdown(text);
+  const auto layout = columns(escaped);
+  std::string text = line(escaped.header, layout, "| ", " | ", " |\n");
   text += "|";
   for (const Column& column : layout)
     text += std::string(column.width + 1, '-') + (column.right ? ":|" : "-|");
   text += "\n";
-  for (const auto& row : table.rows) text += line(row, layout, "| ", " | ", " |\n");
+  for (const auto& row : escaped.rows) text += line(row, layout, "| ", " | ", " |\n");
   return text;
 }
 
@@ -75,6 +82,27 @@ std::string to_csv(const Table& table) {
   add(table.header);
   for (const auto& row : table.rows) add(row);
   return text;
+}
+
+std::string to_html(const Table& table, const std::string& caption) {
+  const auto layout = columns(table);
+  std::string text = "<table>\n<caption>" + escape_html(caption) + "</caption>\n<thead><tr>";
+  for (std::size_t i = 0; i < table.header.size(); ++i)
+    text += fmt::format("<th scope=\"col\"{}>{}</th>", layout[i].right ? " class=\"n\"" : "",
+                        escape_html(table.header[i]));
+  text += "</tr></thead>\n<tbody>\n";
+  for (std::size_t r = 0; r < table.rows.size(); ++r) {
+    text += "<tr>";
+    for (std::size_t i = 0; i < table.rows[r].size(); ++i) {
+      const std::string hover = table.hover.empty() ? "" : table.hover[r][i];
+      text += fmt::format("<{}{}{}>{}</{}>", i == 0 ? "th scope=\"row\"" : "td",
+                          layout[i].right ? " class=\"n\"" : "",
+                          hover.empty() ? "" : " title=\"" + escape_html(hover) + "\"",
+                          escape_html(table.rows[r][i]), i == 0 ? "th" : "td");
+    }
+    text += "</tr>\n";
+  }
+  return text + "</tbody>\n</table>\n";
 }
 
 }  // namespace lathe::experiments

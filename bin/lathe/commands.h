@@ -20,6 +20,7 @@ void add_bench(CLI::App& app, Run& run);
 void add_convert(CLI::App& app, Run& run);
 void add_data(CLI::App& app, Run& run);
 void add_predict(CLI::App& app, Run& run);
+void add_report(CLI::App& app, Run& run);
 
 /// A network out of a file: a .lathe file as it is, or a checkpoint (safetensors with a model's name),
 /// exported as fp32.

@@ -11,5 +11,6 @@ int main(int argc, char** argv) {
   commands::add_convert(app, run);
   commands::add_data(app, run);
   commands::add_predict(app, run);
+  commands::add_report(app, run);
   return experiments::run_program(app, argc, argv, [&] { return run(); });
 }
