@@ -175,8 +175,9 @@ class Programs(unittest.TestCase):
         result = run("lathe-mnist-report", *arguments, "--out", out)
         self.assertEqual(result.returncode, 0, result.stderr)
         with open(out / "results.csv") as file:
-            small, student = csv.DictReader(file)
-        self.assertEqual(small["exp_id"], "tutorial_prune-0.8+cluster-16+qat_s0")
+            rows = {row["exp_id"]: row for row in csv.DictReader(file)}
+        self.assertEqual(sorted(rows), ["tutorial_kd_s0", "tutorial_prune-0.8+cluster-16+qat_s0"])
+        small, student = rows["tutorial_prune-0.8+cluster-16+qat_s0"], rows["tutorial_kd_s0"]
         self.assertGreaterEqual(float(small["prunable_sparsity"]), 0.79)
         self.assertLessEqual(int(small["unique_weights"]), 16)
         self.assertLess(int(small["int8_bytes"]), int(student["int8_bytes"]) / 2)
