@@ -13,6 +13,7 @@
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <vector>
@@ -51,19 +52,30 @@ void train_step(benchmark::State& state, const layers::ModelInfo& info, int thre
   set_num_threads(before);
 }
 
-graph::Graph make_graph(const layers::ModelInfo& info, bool int8) {
+enum class Variant { f32, f16, dynamic, int8, int16x8 };
+constexpr std::pair<Variant, const char*> kVariants[] = {{Variant::f32, "f32"},
+                                                         {Variant::f16, "f16"},
+                                                         {Variant::dynamic, "dynamic"},
+                                                         {Variant::int8, "int8"},
+                                                         {Variant::int16x8, "int16x8"}};
+
+graph::Graph make_graph(const layers::ModelInfo& info, Variant variant) {
   const auto model = info.make();
   model->reset(Rng(0));
   const graph::Graph graph = compress::export_float(*model, info.input);
-  if (!int8) return graph;
+  if (variant == Variant::f32) return graph;
+  if (variant == Variant::f16) return compress::to_half(graph);
+  if (variant == Variant::dynamic) return compress::quantize_dynamic(graph);
   const Tensor images = random_images(32, info.input);
-  return compress::quantize(graph, compress::calibrate(graph, std::span(&images, 1)));
+  const auto scheme = variant == Variant::int8 ? compress::Scheme::int8 : compress::Scheme::int16x8;
+  return compress::quantize(graph, compress::calibrate(graph, std::span(&images, 1)), {.scheme = scheme});
 }
 
-void plan_run(benchmark::State& state, const layers::ModelInfo& info, bool int8) {
-  runtime::Plan plan(make_graph(info, int8));
-  Rng(2).fill_uniform(plan.input<float>(), 0, 1);
+void plan_run(benchmark::State& state, const layers::ModelInfo& info, Variant variant) {
+  runtime::Plan plan(make_graph(info, variant));
+  const Tensor image = random_images(1, info.input);
   for (auto _ : state) {
+    std::ranges::copy(image.span<float>(), plan.input<float>().begin());  // run() reuses the memory
     plan.run();
     benchmark::ClobberMemory();
   }
@@ -84,8 +96,9 @@ class RatioReporter : public benchmark::ConsoleReporter {
       print(fmt::format("{} training, 2 threads against 1", info.name),
             fmt::format("train/{}/threads_1", info.name), fmt::format("train/{}/threads_2", info.name),
             "us a step");
-      print(fmt::format("{} inference, int8 against fp32", info.name), fmt::format("run/{}/f32", info.name),
-            fmt::format("run/{}/int8", info.name), "us");
+      for (const char* variant : {"f16", "dynamic", "int8", "int16x8"})
+        print(fmt::format("{} inference, {} against fp32", info.name, variant),
+              fmt::format("run/{}/f32", info.name), fmt::format("run/{}/{}", info.name, variant), "us");
     }
   }
 
@@ -110,9 +123,8 @@ int main(int argc, char** argv) {
                                    info, threads)
           ->Unit(benchmark::kMicrosecond)
           ->UseRealTime();
-    for (bool int8 : {false, true})
-      benchmark::RegisterBenchmark(fmt::format("run/{}/{}", info.name, int8 ? "int8" : "f32").c_str(),
-                                   plan_run, info, int8)
+    for (const auto& [variant, name] : kVariants)
+      benchmark::RegisterBenchmark(fmt::format("run/{}/{}", info.name, name).c_str(), plan_run, info, variant)
           ->Unit(benchmark::kMicrosecond)
           ->UseRealTime();
   }

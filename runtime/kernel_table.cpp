@@ -65,6 +65,15 @@ void add_fast(Level level, const FastKernels& k, std::vector<KernelEntry>& to) {
   add(index_of<Linear>(), f32, f32, prepare_packed_linear_f32, k.linear_f32, "linear_f32");
   add(index_of<Linear>(), i8, i8, prepare_packed_linear_i8, k.linear_i8, "linear_i8");
   add(index_of<Linear>(), i16, i16, prepare_packed_linear_i16, k.linear_i16, "linear_i16");
+  add_pooled(f32, prepare_packed_conv_dynamic, k.conv2d_dynamic, "conv2d_max_pool_dynamic");
+  to.back().dynamic = true;
+  add(index_of<Conv2d>(), f32, f32, prepare_packed_depthwise_dynamic, k.depthwise_dynamic,
+      "depthwise_dynamic");
+  to.back().dynamic = true;
+  add(index_of<Conv2d>(), f32, f32, prepare_packed_conv_dynamic, k.conv2d_dynamic, "conv2d_dynamic");
+  to.back().dynamic = true;
+  add(index_of<Linear>(), f32, f32, prepare_packed_linear_dynamic, k.linear_dynamic, "linear_dynamic");
+  to.back().dynamic = true;
   add(index_of<MaxPool2d>(), f32, f32, prepare_pool, k.max_pool2d_f32, "max_pool2d_f32");
   add(index_of<MaxPool2d>(), i8, i8, prepare_pool, k.max_pool2d_i8, "max_pool2d_i8");
   add(index_of<MaxPool2d>(), i16, i16, prepare_pool, k.max_pool2d_i16, "max_pool2d_i16");
@@ -141,7 +150,7 @@ void add_reference(std::vector<KernelEntry>& to) {
   add(index_of<Dequantize>(), i8, u8, prepare_shift, ref::shift_i8_u8, "shift_i8_u8", kInPlace);
 }
 
-/// 16-bit activations, and layers that quantize as they run: plain loops for now.
+/// 16-bit activations, and layers that quantize as they run.
 void add_reference_wide(std::vector<KernelEntry>& to) {
   using namespace graph;
   namespace ref = runtime::reference;

@@ -1,3 +1,4 @@
+#include "dynamic_layer.h"
 #include "integer_layer.h"
 #include "prepare.h"
 #include "prepare_packed.h"
@@ -5,6 +6,7 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <vector>
 
 namespace lathe::runtime {
 
@@ -90,6 +92,15 @@ bool prepare_packed_depthwise_f32(const Site& site, Store& store, Prepared& prep
 
 namespace {
 
+/// Weights and scratch bytes of codes.
+std::int64_t pack_codes(PackedDepthwise& p, const Site& site, std::int32_t step, Store& store) {
+  const auto weight = constant<std::int8_t>(site, 1);
+  p.weight = step == 4 ? static_cast<const void*>(pack_depthwise<std::int8_t>(p, weight, step, store))
+                       : pack_depthwise<std::int16_t>(p, weight, step, store);
+  const std::int64_t groups = (p.kernel_h + step - 1) / step;
+  return groups * p.line * 4 + p.in_row * 2;  // lines of cells and a row of padding codes
+}
+
 bool prepare_codes(const Site& site, Sums sums, Store& store, Prepared& prepared) {
   const ConvSite conv = conv_site(site);
   if (!depthwise(conv)) return false;
@@ -100,14 +111,11 @@ bool prepare_codes(const Site& site, Sums sums, Store& store, Prepared& prepared
   if (!layer.fits()) return false;
   const LaneChannels lanes{.channels = p.channels, .lanes = p.period};
   p.bias = layer.bias(lanes, store);
-  p.weight = step == 4 ? static_cast<const void*>(pack_depthwise<std::int8_t>(p, layer.weight(), step, store))
-                       : pack_depthwise<std::int16_t>(p, layer.weight(), step, store);
   p.limits = layer.limits();
   p.rescale = layer.rescale(lanes, store);
   if (p.rescale == nullptr) return false;
-  const std::int64_t groups = (p.kernel_h + step - 1) / step;
-  const std::int64_t padding = p.in_row * static_cast<std::int64_t>(size_of(site.input(0).dtype));
-  prepared = {.params = store.keep(p), .units = units(p), .scratch_bytes = groups * p.line * 4 + padding};
+  const std::int64_t scratch = pack_codes(p, site, step, store);
+  prepared = {.params = store.keep(p), .units = units(p), .scratch_bytes = scratch};
   return true;
 }
 
@@ -135,6 +143,18 @@ bool prepare_packed_depthwise_i8(const Site& site, Store& store, Prepared& prepa
 }
 bool prepare_packed_depthwise_i16(const Site& site, Store& store, Prepared& prepared) {
   return prepare_codes(site, Sums::i16, store, prepared);
+}
+bool prepare_packed_depthwise_dynamic(const Site& site, Store& store, Prepared& prepared) {
+  ConvSite conv = conv_site(site);
+  if (!depthwise(conv)) return false;
+  conv.window.batch = 1;
+  PackedDepthwise p = depthwise_geometry(conv);
+  p.clamp = clamp_of(conv.activation);
+  const std::int64_t scratch = pack_codes(p, site, site.blocking->step, store);
+  std::vector<std::int32_t> channel;
+  for (std::int32_t lane = 0; lane < p.period; ++lane) channel.push_back(lane % p.channels);
+  prepared = keep_dynamic(site, p, channel, site.blocking->step == 2, 0, scratch, store);
+  return true;
 }
 bool prepare_packed_global_pool_i8(const Site& site, Store& store, Prepared& prepared) {
   return prepare_global_pool(site, Sums::i8, store, prepared);

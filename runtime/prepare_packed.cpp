@@ -1,10 +1,13 @@
 #include "prepare_packed.h"
 
+#include "dynamic_layer.h"
 #include "integer_layer.h"
 #include "prepare.h"
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
+#include <vector>
 
 namespace lathe::runtime {
 
@@ -160,6 +163,19 @@ bool prepare_packed_conv_f32(const Site& site, Store& store, Prepared& prepared)
 
 namespace {
 
+/// Scratch bytes of a convolution of i8 or i16.
+std::int64_t staged_bytes(const PackedConv& p, std::int32_t step) {
+  const std::int64_t elements = std::max(std::int64_t{p.staging.h} * p.staging.staged_row,
+                                         std::int64_t{p.staging.in_h} * p.staging.row);
+  return elements * (step == 4 ? 1 : 2);
+}
+
+const void* pack_block_codes(const PackedConv& p, const ConvBlock& block, std::span<const std::int8_t> weight,
+                             std::int32_t step, Store& store) {
+  if (step == 4) return pack_block<std::int8_t>(p, block, weight, step, store);
+  return pack_block<std::int16_t>(p, block, weight, step, store);
+}
+
 bool prepare_conv_codes(const Site& site, Sums sums, Store& store, Prepared& prepared) {
   const ConvSite conv = conv_site(site);
   if (site.pool != nullptr && !poolable(site, conv)) return false;
@@ -173,21 +189,16 @@ bool prepare_conv_codes(const Site& site, Sums sums, Store& store, Prepared& pre
   p.limits = layer.limits();
   bool exact = true;
   make_blocks(p, conv, store, [&](ConvBlock& block) {
-    const auto weight = layer.weight();
-    block.weight = step == 4
-                       ? static_cast<const void*>(pack_block<std::int8_t>(p, block, weight, step, store))
-                       : pack_block<std::int16_t>(p, block, weight, step, store);
+    block.weight = pack_block_codes(p, block, layer.weight(), step, store);
     const LaneChannels lanes{.first = block.out_offset, .channels = block.lanes};
     block.bias = layer.bias(lanes, store);
     block.rescale = layer.rescale(lanes, store);
     exact = exact && block.rescale != nullptr;
   });
   if (!exact) return false;
-  std::int64_t scratch = 0;
-  if (sums == Sums::i8 || p.staging.needed)
-    scratch = std::max(std::int64_t{p.staging.h} * p.staging.staged_row,
-                       std::int64_t{p.staging.in_h} * p.staging.row);
-  prepared = {.params = store.keep(p), .units = units(p), .scratch_bytes = scratch * (step == 4 ? 1 : 2)};
+  const bool staged = sums == Sums::i8 || p.staging.needed;
+  prepared = {
+      .params = store.keep(p), .units = units(p), .scratch_bytes = staged ? staged_bytes(p, step) : 0};
   return true;
 }
 
@@ -201,6 +212,23 @@ bool prepare_packed_conv_i16(const Site& site, Store& store, Prepared& prepared)
 }
 bool prepare_packed_conv_i16_wide(const Site& site, Store& store, Prepared& prepared) {
   return prepare_conv_codes(site, Sums::i16_wide, store, prepared);
+}
+
+bool prepare_packed_conv_dynamic(const Site& site, Store& store, Prepared& prepared) {
+  ConvSite conv = conv_site(site);
+  if (site.pool != nullptr && !poolable(site, conv)) return false;
+  conv.window.batch = 1;
+  const std::int32_t step = site.blocking->step;
+  PackedConv p = pack_geometry(site, conv, step, kAnyRun, store);
+  p.clamp = clamp_of(conv.activation);
+  const auto weight = constant<std::int8_t>(site, 1);
+  std::vector<std::int32_t> channel;
+  make_blocks(p, conv, store, [&](ConvBlock& block) {
+    block.weight = pack_block_codes(p, block, weight, step, store);
+    for (std::int32_t i = 0; i < kLanes; ++i) channel.push_back(i < block.lanes ? block.out_offset + i : -1);
+  });
+  prepared = keep_dynamic(site, p, channel, step == 2, p.blocks, staged_bytes(p, step), store);
+  return true;
 }
 
 namespace {
@@ -250,16 +278,25 @@ bool prepare_packed_linear_f32(const Site& site, Store& store, Prepared& prepare
 
 namespace {
 
-bool prepare_linear_codes(const Site& site, Sums sums, Store& store, Prepared& prepared) {
+/// `wide`: 16-bit codes.
+PackedLinear pack_linear_codes(const Site& site, bool wide, Store& store) {
   const Blocking& blocking = *site.blocking;
-  const bool wide = sums == Sums::i16_wide, quads = !wide && blocking.step == 4;
+  const auto weight = constant<std::int8_t>(site, 1);
   PackedLinear p = linear_geometry(site, wide ? blocking.outputs_i16 : blocking.outputs_i8);
+  if (!wide && blocking.step == 4) {
+    p.weight = pack_linear<std::int8_t>(p, weight, blocking.dot_i8, store);
+  } else {
+    p.weight = pack_linear<std::int16_t>(p, weight, wide ? blocking.dot_i16 : blocking.dot_i8, store);
+  }
+  return p;
+}
+
+bool prepare_linear_codes(const Site& site, Sums sums, Store& store, Prepared& prepared) {
+  const bool wide = sums == Sums::i16_wide;
+  PackedLinear p = pack_linear_codes(site, wide, store);
   // Bytes are multiplied as code + 128, 16-bit numbers as the code.
-  const std::int32_t offset = zero_point_of(site.input(0)) + (quads ? 128 : 0);
+  const std::int32_t offset = zero_point_of(site.input(0)) + (!wide && site.blocking->step == 4 ? 128 : 0);
   const IntegerLayer layer(site, std::get<graph::Linear>(site.op).activation, sums, offset, store);
-  p.weight =
-      quads ? static_cast<const void*>(pack_linear<std::int8_t>(p, layer.weight(), blocking.dot_i8, store))
-            : pack_linear<std::int16_t>(p, layer.weight(), wide ? blocking.dot_i16 : blocking.dot_i8, store);
   const LaneChannels lanes{.channels = p.outputs, .lanes = round_up(p.outputs, kLanes)};
   p.bias = layer.bias(lanes, store);
   p.limits = layer.limits();
@@ -278,6 +315,16 @@ bool prepare_packed_linear_i8(const Site& site, Store& store, Prepared& prepared
 }
 bool prepare_packed_linear_i16(const Site& site, Store& store, Prepared& prepared) {
   return prepare_linear_codes(site, Sums::i16_wide, store, prepared);
+}
+
+bool prepare_packed_linear_dynamic(const Site& site, Store& store, Prepared& prepared) {
+  PackedLinear p = pack_linear_codes(site, false, store);
+  p.clamp = clamp_of(std::get<graph::Linear>(site.op).activation);
+  std::vector<std::int32_t> channel(static_cast<std::size_t>(round_up(p.outputs, kLanes)), -1);
+  std::iota(channel.begin(), channel.begin() + p.outputs, 0);
+  const auto scratch = static_cast<std::int64_t>(channel.size()) * 4;
+  prepared = keep_dynamic(site, p, channel, false, 0, scratch, store);
+  return true;
 }
 
 std::int64_t round_up(std::int64_t value, std::int64_t multiple) {

@@ -14,14 +14,17 @@ bool prepare_packed_conv_i8(const Site& site, Store& store,
                             Prepared& prepared);  // PackedConv, also with pool
 bool prepare_packed_conv_i16(const Site& site, Store& store, Prepared& prepared);  // also with pool
 bool prepare_packed_conv_i16_wide(const Site& site, Store& store, Prepared& prepared);
+bool prepare_packed_conv_dynamic(const Site& site, Store& store, Prepared& prepared);  // PackedDynamic
+bool prepare_packed_linear_dynamic(const Site& site, Store& store, Prepared& prepared);
 bool prepare_packed_linear_f32(const Site& site, Store& store, Prepared& prepared);  // PackedLinear
 bool prepare_packed_linear_i8(const Site& site, Store& store, Prepared& prepared);   // PackedLinear
 bool prepare_packed_linear_i16(const Site& site, Store& store, Prepared& prepared);  // PackedLinear
 
 // prepare_depthwise.cpp
-bool prepare_packed_depthwise_f32(const Site& site, Store& store, Prepared& prepared);    // PackedDepthwise
-bool prepare_packed_depthwise_i8(const Site& site, Store& store, Prepared& prepared);     // PackedDepthwise
-bool prepare_packed_depthwise_i16(const Site& site, Store& store, Prepared& prepared);    // PackedDepthwise
+bool prepare_packed_depthwise_f32(const Site& site, Store& store, Prepared& prepared);      // PackedDepthwise
+bool prepare_packed_depthwise_i8(const Site& site, Store& store, Prepared& prepared);       // PackedDepthwise
+bool prepare_packed_depthwise_i16(const Site& site, Store& store, Prepared& prepared);      // PackedDepthwise
+bool prepare_packed_depthwise_dynamic(const Site& site, Store& store, Prepared& prepared);  // PackedDynamic
 bool prepare_packed_global_pool_i8(const Site& site, Store& store, Prepared& prepared);   // PackedGlobalPool
 bool prepare_packed_global_pool_i16(const Site& site, Store& store, Prepared& prepared);  // PackedGlobalPool
 

@@ -21,6 +21,7 @@ struct FastKernels {
   Kernel conv2d_f32, conv2d_i8, conv2d_i16, conv2d_i16_wide;  // PackedConv; wide: 64-bit sums
   Kernel depthwise_f32, depthwise_i8, depthwise_i16;          // PackedDepthwise
   Kernel linear_f32, linear_i8, linear_i16;                   // PackedLinear
+  Kernel conv2d_dynamic, depthwise_dynamic, linear_dynamic;   // PackedDynamic of those
 
   Kernel max_pool2d_f32, max_pool2d_i8, max_pool2d_i16, avg_pool2d_f32;  // Pool
   Kernel global_avg_pool_f32;                                            // Pool

@@ -2,6 +2,8 @@
 
 #include "kernel.h"
 
+#include <cstddef>
+
 /// Parameters of the vector kernels: weights packed for sixteen output lanes at a time. One layout serves
 /// every instruction set; integer inputs are grouped by as many neighbours as the multiply-add instruction
 /// sums (`step`): 4 unsigned bytes (VNNI) or 2 16-bit numbers. Plain data only.
@@ -30,6 +32,12 @@ struct LaneRescale {
 template <typename Code>
 constexpr std::int64_t kNegativeTerm = sizeof(Code) == 1 ? std::int64_t{1} << 31 : 1;
 
+/// From a 32-bit sum of a layer that quantizes its input to a float: factor * sum + bias.
+struct LaneFactors {
+  float factor[kLanes];
+  float bias[kLanes];
+};
+
 struct CodeLimits {
   std::int32_t low = -128, high = 127;
   bool negative = true;  ///< codes below the zero point are possible
@@ -37,12 +45,12 @@ struct CodeLimits {
 
 /// Up to sixteen neighbouring output channels of one group.
 struct ConvBlock {
-  const void* weight = nullptr;  ///< [runs][steps][16][step]
-  const void* bias = nullptr;    ///< [16] f32, i32 or (64-bit sums) i64
-  const LaneRescale* rescale = nullptr;
-  std::int32_t in_offset = 0;   ///< first input channel of the group
-  std::int32_t out_offset = 0;  ///< first output channel
-  std::int32_t lanes = kLanes;  ///< channels that exist
+  const void* weight = nullptr;   ///< [runs][steps][16][step]
+  const void* bias = nullptr;     ///< [16] f32, i32 or (64-bit sums) i64
+  const void* rescale = nullptr;  ///< LaneRescale or LaneFactors
+  std::int32_t in_offset = 0;     ///< first input channel of the group
+  std::int32_t out_offset = 0;    ///< first output channel
+  std::int32_t lanes = kLanes;    ///< channels that exist
 };
 
 /// How an image gets into the scratch memory in the form the kernel multiplies, with its padding around.
@@ -103,8 +111,8 @@ struct PackedDepthwise {
   std::int32_t zero_point = 0;
   /// [KW][ceil(KH/step)][period][step]: integers sum `step` rows of the window at once; f32 has step 1.
   const void* weight = nullptr;
-  const void* bias = nullptr;            ///< [period]
-  const LaneRescale* rescale = nullptr;  ///< [period / 16]
+  const void* bias = nullptr;     ///< [period]
+  const void* rescale = nullptr;  ///< LaneRescale or LaneFactors [period / 16]
   Clamp clamp;
   CodeLimits limits;
 };
@@ -112,11 +120,11 @@ struct PackedDepthwise {
 /// Linear layer as dot products along the inputs. Unit: a sample.
 struct PackedLinear {
   std::int32_t inputs = 0, outputs = 0;
-  std::int32_t group = 1;        ///< outputs computed together; the last group may have fewer
-  const void* weight = nullptr;  ///< for each group [ceil(I/vector)][outputs of the group][vector]; vector =
-                                 ///< 16 f32 or i16, 64 i8
-  const void* bias = nullptr;    ///< [O] padded to 16
-  const LaneRescale* rescale = nullptr;  ///< [ceil(O/16)]
+  std::int32_t group = 1;         ///< outputs computed together; the last group may have fewer
+  const void* weight = nullptr;   ///< for each group [ceil(I/vector)][outputs of the group][vector]; vector =
+                                  ///< 16 f32 or i16, 64 i8
+  const void* bias = nullptr;     ///< [O] padded to 16
+  const void* rescale = nullptr;  ///< LaneRescale or LaneFactors [ceil(O/16)]
   Clamp clamp;
   CodeLimits limits;
 };
@@ -127,6 +135,23 @@ struct PackedGlobalPool {
   const std::int32_t* start = nullptr;   ///< [16] what makes up for the zero point: -pixels * zero point
   const LaneRescale* rescale = nullptr;  ///< of every sixteen channels
   CodeLimits limits;
+};
+
+/// A layer with f32 images and i8 weights that quantizes each image to i8 as it comes. `layer` is for one
+/// image and without bias and rescale, which are made for each image. Unit: a sample.
+template <typename Layer>
+struct PackedDynamic {
+  Layer layer;
+  std::int64_t in_size = 0, out_size = 0;    ///< elements of an image
+  std::int32_t lanes = 0;                    ///< of all output channels, a multiple of 16
+  const std::int32_t* weight_sum = nullptr;  ///< [lanes]
+  const LaneFactors* factors = nullptr;      ///< [lanes / 16] factor: scale of the weight; bias -0 is none
+  /// The kernel multiplies code - zero point + the sum of `offset` and, with_zero_point, the zero point.
+  std::int32_t offset = 0;
+  bool with_zero_point = true;
+  /// In the scratch memory, after the codes: lanes of 32 bits, LaneFactors, blocks of a convolution, the
+  /// layer's own.
+  std::int64_t start_at = 0, factors_at = 0, blocks_at = 0, inner_at = 0;
 };
 
 }  // namespace lathe::runtime

@@ -269,6 +269,49 @@ TEST_CASE("the other kernels of every level equal the reference") {
       CHECK(kernels.contains(std::string(name) + std::string(to_string(level))));
 }
 
+TEST_CASE("layers that quantize their input give the reference's numbers at every level") {
+  std::set<std::string> kernels;
+  std::uint64_t seed = 7;
+  const auto compare = [&](Op op, Shape in, Shape weight, bool bias, bool pool = false) {
+    CAPTURE(lathe::graph::to_string(op));
+    CAPTURE(text(in));
+    CAPTURE(text(weight));
+    Maker maker(++seed);
+    std::vector<ValueId> inputs = {maker.input(in), maker.weight_i8("w", weight)};
+    if (bias) inputs.push_back(maker.constant("b", {weight[0]}, -1, 1));
+    ValueId y = maker.graph().add_node(op, inputs, "layer");
+    if (pool) y = maker.node(MaxPool2d{}, {y});
+    const Graph graph = maker.finish(y);
+    for (const std::int64_t batch : {1, 3}) {
+      const auto expected = run(graph, {.batch = batch, .level = Level::reference}, seed);
+      for (const Level level : fast_levels()) {
+        CAPTURE(to_string(level));
+        std::string used;
+        CHECK(run(graph, {.batch = batch, .level = level}, seed, &used) == expected);
+        std::istringstream names(used);
+        for (std::string name; names >> name;) kernels.insert(name);
+      }
+    }
+  };
+  for (const bool bias : {false, true}) {
+    for (const int inputs : {1, 3, 63, 64, 65, 200})
+      for (const int outputs : {1, 10, 13, 40}) compare(Linear{}, {1, inputs}, {outputs, inputs}, bias);
+    for (const int in : {1, 3, 17})
+      for (const int out : {5, 16, 33})
+        compare(Conv2d{.padding = Padding::same(), .activation = Activation::relu}, {1, 7, 9, in},
+                {out, 3, 3, in}, bias, out == 33);
+    compare(Conv2d{}, {1, 5, 3, 20}, {18, 1, 1, 20}, bias);
+    compare(Conv2d{.groups = 2}, {1, 5, 5, 8}, {6, 3, 3, 4}, bias);
+    for (const int channels : {3, 16, 21})
+      compare(Conv2d{.stride_h = 2, .padding = Padding::same(), .groups = channels}, {1, 9, 8, channels},
+              {channels, 3, 3, 1}, bias);
+  }
+  for (const Level level : fast_levels())
+    for (const char* name :
+         {"linear_dynamic_", "conv2d_dynamic_", "conv2d_max_pool_dynamic_", "depthwise_dynamic_"})
+      CHECK(kernels.contains(std::string(name) + std::string(to_string(level))));
+}
+
 TEST_CASE("whole models of every level equal the reference") {
   for (const Dtype dtype : {Dtype::f32, Dtype::i8, Dtype::i16}) {
     for (const Graph& graph : {tutorial(dtype), conv(dtype), dscnn(dtype)}) {

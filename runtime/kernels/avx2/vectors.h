@@ -47,6 +47,7 @@ struct F32 {
   using Out = float;
   using Sum = Pair;
   using SumElement = float;
+  using Scaling = LaneRescale;  ///< none
   using Weight = Pair;
   using WeightElement = float;
   static constexpr int kStep = 1, kMaxTile = 6, kMaxPoolTile = 1, kMaxBlocks = 1, kPatchTile = 0,
@@ -66,6 +67,10 @@ struct F32 {
     sum.b = _mm256_fmadd_ps(weight.b, x.b, sum.b);
   }
   static Sum max(Sum a, Sum b) { return {_mm256_max_ps(a.a, b.a), _mm256_max_ps(a.b, b.b)}; }
+  static Sum scale(Sum x, Sum factor, Sum bias) {
+    return {_mm256_add_ps(_mm256_mul_ps(factor.a, x.a), bias.a),
+            _mm256_add_ps(_mm256_mul_ps(factor.b, x.b), bias.b)};
+  }
 
   class Finish {
    public:
@@ -150,6 +155,7 @@ struct Words {
   using Out = Code;
   using Sum = Pair;
   using SumElement = std::int32_t;
+  using Scaling = LaneRescale;
   using Weight = Pair;
   using WeightElement = std::int16_t;
   using Pixel = Pair;
@@ -175,6 +181,7 @@ struct Words {
     sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(weight.b, x.b));
   }
   static Sum max(Sum a, Sum b) { return {_mm256_max_epi32(a.a, b.a), _mm256_max_epi32(a.b, b.b)}; }
+  static F32::Sum real(Sum sum) { return {_mm256_cvtepi32_ps(sum.a), _mm256_cvtepi32_ps(sum.b)}; }
 
   /// packed.h, LaneRescale.
   class Finish {

@@ -26,6 +26,7 @@ struct F32 {
   using Out = float;
   using Sum = __m512;
   using SumElement = float;
+  using Scaling = LaneRescale;  ///< none
   using Weight = __m512;
   using WeightElement = float;
   using Pixel = __m512;
@@ -39,6 +40,7 @@ struct F32 {
   static Pixel load_x(const float* x) { return _mm512_loadu_ps(x); }
   static void add(Sum& sum, Weight weight, Pixel x) { sum = _mm512_fmadd_ps(weight, x, sum); }
   static Sum max(Sum a, Sum b) { return _mm512_max_ps(a, b); }
+  static Sum scale(Sum x, Sum factor, Sum bias) { return _mm512_add_ps(_mm512_mul_ps(factor, x), bias); }
 
   class Finish {
    public:
@@ -98,6 +100,7 @@ struct Integers {
   using Out = Code;
   using Sum = __m512i;
   using SumElement = std::int32_t;
+  using Scaling = LaneRescale;
   using Weight = __m512i;
   using Pixel = __m512i;
   static constexpr int kMaxTile = 12, kMaxPoolTile = 3, kMaxBlocks = 2, kPatchTile = 14, kPatchPoolTile = 4;
@@ -111,6 +114,7 @@ struct Integers {
   }
   static Pixel load_x(const std::int32_t* cells) { return _mm512_loadu_si512(cells); }
   static Sum max(Sum a, Sum b) { return _mm512_max_epi32(a, b); }
+  static __m512 real(Sum sum) { return _mm512_cvtepi32_ps(sum); }
 
   /// packed.h, LaneRescale.
   class Finish {

@@ -22,7 +22,7 @@ class Patch {
       : row_(p.staging.staged_row),
         out_step_(p.out_c),
         bias_(V::start(block.bias)),
-        finish_(p.clamp, p.limits, block.rescale),
+        finish_(p.clamp, p.limits, static_cast<const typename V::Scaling*>(block.rescale)),
         mask_(V::mask(block.lanes)) {
     unroll<kSize * kSteps>([&](auto i) {
       weight_[i.value] =

@@ -7,7 +7,8 @@
 ///   Sum, Weight, Pixel     sixteen accumulators; sixteen channels of weights; one pixel's elements in every
 ///   lane kStep                  neighbouring elements that add() sums kMaxTile, kMaxPoolTile, kMaxBlocks
 ///   register blocking: output columns (pooled ones) and blocks of channels start, load, broadcast, add, max,
-///   stage, fill, Finish; widen where sums are more than add() adds to (wide.h).
+///   stage, fill, Finish and Scaling, what it reads of packed.h; widen where sums are more than add() adds to
+///   (wide.h).
 /// Everything is in an unnamed namespace: each instruction set has its own copy.
 namespace lathe::runtime {
 namespace {
@@ -93,7 +94,8 @@ void tiles(const PackedConv& p, const ConvBlock* block, const typename V::Elemen
 
 #pragma GCC unroll 4
     for (int b = 0; b < kBlocks; ++b) {
-      const typename V::Finish finish(p.clamp, p.limits, block[b].rescale);
+      const typename V::Finish finish(p.clamp, p.limits,
+                                      static_cast<const typename V::Scaling*>(block[b].rescale));
       const typename V::Mask mask = V::mask(block[b].lanes);
       typename V::Out* to = out + block[b].out_offset;
       if constexpr (kRows == 1) {

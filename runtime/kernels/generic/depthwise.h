@@ -204,7 +204,8 @@ void depthwise_codes_row(const PackedDepthwise& p, const std::int32_t* cells, ty
   const int lanes = (p.flat ? p.out_w : 1) * p.channels;
   for (int phase = 0; phase < p.period && phase < lanes; phase += kLanes) {
     const DepthwiseWeights<V, kColumns, kLines> weights(p, phase);
-    const typename V::Finish finish(p.clamp, p.limits, p.rescale + phase / kLanes);
+    const typename V::Finish finish(p.clamp, p.limits,
+                                    static_cast<const typename V::Scaling*>(p.rescale) + phase / kLanes);
     const typename V::Sum bias = V::start(static_cast<const std::int32_t*>(p.bias) + phase);
     for_each_vector<V>(p, p.out_w, phase, [&](std::int64_t lane, std::int64_t at, auto... mask) {
       typename V::Sum sum[1] = {bias};

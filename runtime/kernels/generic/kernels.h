@@ -3,6 +3,7 @@
 #include "../fast.h"
 #include "conv_tiles.h"
 #include "depthwise.h"
+#include "dynamic.h"
 #include "global_pool.h"
 #include "linear_dots.h"
 #include "loops.h"
@@ -12,8 +13,9 @@ namespace lathe::runtime {
 namespace {
 
 /// The list of kernels of a level, from its vector types and its own quantize_f32_i8.
-template <class F32, class I8, class I16>
-constexpr FastKernels make_kernels(Kernel quantize) {
+template <class F32, class I8, class I16, Kernel kQuantize>
+constexpr FastKernels make_kernels() {
+  using Real = Dynamic<I8, F32>;
   static_assert(F32::kMaxTile == I8::kMaxTile && F32::kMaxPoolTile == I8::kMaxPoolTile);
   static_assert(I16::kMaxTile == I8::kMaxTile && I16::kMaxPoolTile == I8::kMaxPoolTile && I16::kStep == 2);
   return {.blocking = {.step = I8::kStep,
@@ -35,6 +37,9 @@ constexpr FastKernels make_kernels(Kernel quantize) {
           .linear_f32 = linear<F32>,
           .linear_i8 = linear<I8>,
           .linear_i16 = linear<Wide<I16>>,
+          .conv2d_dynamic = dynamic<PackedConv, kQuantize, conv2d<Real>>,
+          .depthwise_dynamic = dynamic<PackedDepthwise, kQuantize, depthwise_codes<Real>>,
+          .linear_dynamic = dynamic<PackedLinear, kQuantize, linear<Real>>,
           .max_pool2d_f32 = max_pool2d<float>,
           .max_pool2d_i8 = max_pool2d<std::int8_t>,
           .max_pool2d_i16 = max_pool2d<std::int16_t>,
@@ -47,7 +52,7 @@ constexpr FastKernels make_kernels(Kernel quantize) {
           .multiply_f32 = multiply_f32,
           .multiply_channels_f32 = multiply_channels_f32,
           .scale_shift_f32 = scale_shift_f32,
-          .quantize_f32_i8 = quantize,
+          .quantize_f32_i8 = kQuantize,
           .quantize_f32_i16 = quantize_f32_i16,
           .dequantize_i8_f32 = dequantize_i8_f32,
           .dequantize_i16_f32 = dequantize_i16_f32,

@@ -73,6 +73,7 @@ void linear(const Call& call, Range samples) noexcept {
   const Dots<V> full = select_dots<V>(p.group), last = select_dots<V>(p.outputs % p.group);
   const std::int64_t weight_step = std::int64_t{(p.inputs + V::kDot - 1) / V::kDot} * V::kDot;
   auto* totals = static_cast<typename V::SumElement*>(call.scratch);
+  const auto* scaling = static_cast<const typename V::Scaling*>(p.rescale);
   for (std::int64_t n = samples.begin; n < samples.end; ++n) {
     const auto* x = static_cast<const typename V::In*>(call.input) + n * p.inputs;
     const auto* weight = static_cast<const typename V::DotElement*>(p.weight);
@@ -88,7 +89,7 @@ void linear(const Call& call, Range samples) noexcept {
       typename V::Sum sum = V::start(bias + o);
       V::add_totals(sum, totals + o);
       const typename V::Finish finish(p.clamp, p.limits,
-                                      p.rescale == nullptr ? nullptr : p.rescale + o / kLanes);
+                                      p.rescale == nullptr ? nullptr : scaling + o / kLanes);
       finish.store(sum, out + o, V::mask(p.outputs - o < kLanes ? p.outputs - o : kLanes));
     }
   }

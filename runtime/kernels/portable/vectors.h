@@ -37,6 +37,7 @@ struct F32 {
   using Out = float;
   using Sum = Lanes<float>;
   using SumElement = float;
+  using Scaling = LaneRescale;  ///< none
   using Weight = Lanes<float>;
   using WeightElement = float;
   using Pixel = Lanes<float>;
@@ -56,6 +57,14 @@ struct F32 {
     for (int i = 0; i < kLanes; ++i) sum.v[i] += weight.v[i] * x.v[i];
   }
   static Sum max(const Sum& a, const Sum& b) { return larger(a, b); }
+  static Sum scale(const Sum& x, const Sum& factor, const Sum& bias) {
+    Sum result;
+    for (int i = 0; i < kLanes; ++i) {
+      const float product = factor.v[i] * x.v[i];
+      result.v[i] = product + bias.v[i];
+    }
+    return result;
+  }
 
   class Finish {
    public:
@@ -114,6 +123,7 @@ struct Words {
   using Out = Code;
   using Sum = Lanes<std::int32_t>;
   using SumElement = std::int32_t;
+  using Scaling = LaneRescale;
   using Weight = Pairs;
   using WeightElement = std::int16_t;
   using Pixel = Pairs;
@@ -134,6 +144,11 @@ struct Words {
       sum.v[i] += weight.v[2 * i] * x.v[2 * i] + weight.v[2 * i + 1] * x.v[2 * i + 1];
   }
   static Sum max(const Sum& a, const Sum& b) { return larger(a, b); }
+  static F32::Sum real(const Sum& sum) {
+    F32::Sum result;
+    for (int i = 0; i < kLanes; ++i) result.v[i] = static_cast<float>(sum.v[i]);
+    return result;
+  }
 
   /// packed.h, LaneRescale.
   class Finish {
