@@ -15,6 +15,9 @@ namespace {
 /// Lanes beyond which repeating the weights would cost more cache than idle lanes cost time.
 constexpr std::int64_t kMaxPeriod = 1024;
 
+/// Cells of a depthwise convolution of codes that are in use together.
+constexpr std::int64_t kStripBytes = 20 * 1024;
+
 /// Everything of PackedDepthwise that does not depend on the dtype.
 PackedDepthwise depthwise_geometry(const ConvSite& conv) {
   const Window2d& w = conv.window;
@@ -98,7 +101,14 @@ std::int64_t pack_codes(PackedDepthwise& p, const Site& site, std::int32_t step,
   p.weight = step == 4 ? static_cast<const void*>(pack_depthwise<std::int8_t>(p, weight, step, store))
                        : pack_depthwise<std::int16_t>(p, weight, step, store);
   const std::int64_t groups = (p.kernel_h + step - 1) / step;
-  return groups * p.line * 4 + p.in_row * 2;  // lines of cells and a row of padding codes
+  const auto bytes = [&](std::int64_t rows) {
+    return (((rows - 1) * p.stride_h + (groups - 1) * step) / p.line_rows + 1) * p.line * 4;
+  };
+  // Lines that several output rows use are made once, as many as stay in the first-level cache.
+  p.line_rows = std::gcd(p.stride_h, step);
+  while (p.strip < p.out_h && bytes(p.strip + 1) <= kStripBytes) ++p.strip;
+  if (p.strip == 1) p.line_rows = step;
+  return bytes(p.strip) + p.in_row * 2;  // and a row of padding codes
 }
 
 bool prepare_codes(const Site& site, Sums sums, Store& store, Prepared& prepared) {

@@ -108,6 +108,8 @@ struct PackedDepthwise {
   bool flat = false;                            ///< neighbouring columns are one segment
   std::int32_t period = kLanes;                 ///< lanes after which the weights repeat
   std::int32_t line = 0;                        ///< integers: lanes of a line with its padding
+  std::int32_t strip = 1;                       ///< integers: output rows whose lines are made together
+  std::int32_t line_rows = 1;                   ///< rows of the image from one line to the next
   std::int32_t zero_point = 0;
   /// [KW][ceil(KH/step)][period][step]: integers sum `step` rows of the window at once; f32 has step 1.
   const void* weight = nullptr;

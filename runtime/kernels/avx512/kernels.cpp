@@ -5,6 +5,6 @@
 namespace lathe::runtime::avx512 {
 
 // Constant: nothing of this file may run before the processor is known.
-constexpr FastKernels kKernels = make_kernels<F32, I8, I16, quantize_f32_i8>();
+constexpr FastKernels kKernels = make_kernels<F32, I8, I16, quantize_f32_i8, quantize_f32_i16>();
 
 }  // namespace lathe::runtime::avx512

@@ -198,55 +198,71 @@ void depthwise_f32(const Call& call, Range rows) noexcept {
   }
 }
 
-/// One output row from its interleaved lines.
+/// `rows` output rows from their lines of cells; phases outermost, so that the weights of a phase are loaded
+/// once.
 template <class V, int kColumns, int kLines>
-void depthwise_codes_row(const PackedDepthwise& p, const std::int32_t* cells, typename V::Out* out) {
+void depthwise_codes_rows(const PackedDepthwise& p, const std::int32_t* cells, typename V::Out* out,
+                          std::int64_t rows) {
   const int lanes = (p.flat ? p.out_w : 1) * p.channels;
+  const std::int64_t row_step = std::int64_t{p.stride_h / p.line_rows} * p.line;
+  const std::int64_t group_step = std::int64_t{V::kStep / p.line_rows} * p.line;
   for (int phase = 0; phase < p.period && phase < lanes; phase += kLanes) {
     const DepthwiseWeights<V, kColumns, kLines> weights(p, phase);
     const typename V::Finish finish(p.clamp, p.limits,
                                     static_cast<const typename V::Scaling*>(p.rescale) + phase / kLanes);
     const typename V::Sum bias = V::start(static_cast<const std::int32_t*>(p.bias) + phase);
-    for_each_vector<V>(p, p.out_w, phase, [&](std::int64_t lane, std::int64_t at, auto... mask) {
-      typename V::Sum sum[1] = {bias};
-      weights.template add<1, false>(sum, [&](std::int64_t i) { return cells + i * p.line; }, at,
-                                     {0, p.kernel_w});
-      finish.store(sum[0], out + lane, mask...);
-    });
+    for (std::int64_t row = 0; row < rows; ++row) {
+      const std::int32_t* first = cells + row * row_step;
+      typename V::Out* to = out + row * p.out_row;
+      for_each_vector<V>(p, p.out_w, phase, [&](std::int64_t lane, std::int64_t at, auto... mask) {
+        typename V::Sum sum[1] = {bias};
+        weights.template add<1, false>(sum, [&](std::int64_t i) { return first + i * group_step; }, at,
+                                       {0, p.kernel_w});
+        finish.store(sum[0], to + lane, mask...);
+      });
+    }
   }
 }
 
-/// Integers: the rows of a window are interleaved element by element in groups of V::kStep, so that one
-/// instruction sums a column of a window. Scratch: for each group a line of cells of 4 bytes, then a row of
-/// padding codes.
+/// Integers: V::kStep rows of the image are interleaved element by element, so that one instruction sums a
+/// column of a window: a line of cells. The lines of some output rows are made together, since neighbours
+/// share them. Scratch: these lines of cells of 4 bytes, then a row of padding codes.
 template <class V>
 void depthwise_codes(const Call& call, Range rows) noexcept {
   const auto& p = *static_cast<const PackedDepthwise*>(call.params);
-  const int groups = (p.kernel_h + V::kStep - 1) / V::kStep;
-  auto run = depthwise_codes_row<V, 0, 0>;
-  if (p.kernel_h == 3 && p.kernel_w == 3) run = depthwise_codes_row<V, 3, (3 + V::kStep - 1) / V::kStep>;
-  if (p.kernel_h == 5 && p.kernel_w == 5) run = depthwise_codes_row<V, 5, (5 + V::kStep - 1) / V::kStep>;
+  auto run = depthwise_codes_rows<V, 0, 0>;
+  if (p.kernel_h == 3 && p.kernel_w == 3) run = depthwise_codes_rows<V, 3, (3 + V::kStep - 1) / V::kStep>;
+  if (p.kernel_h == 5 && p.kernel_w == 5) run = depthwise_codes_rows<V, 5, (5 + V::kStep - 1) / V::kStep>;
+  const std::int64_t groups = (p.kernel_h + V::kStep - 1) / V::kStep;
+  const auto lines_of = [&](std::int64_t strip) {
+    return ((strip - 1) * p.stride_h + (groups - 1) * V::kStep) / p.line_rows + 1;
+  };
+  const std::int64_t most = lines_of(p.strip);
   auto* cells = static_cast<std::int32_t*>(call.scratch);
-  auto* padding = static_cast<typename V::In*>(static_cast<void*>(cells + std::int64_t{groups} * p.line));
+  auto* padding = static_cast<typename V::In*>(static_cast<void*>(cells + most * p.line));
   for (std::int64_t i = 0; i < p.in_row; ++i) padding[i] = static_cast<typename V::In>(p.zero_point);
   const std::int64_t left = std::int64_t{p.pad_left} * p.channels;
-  for (int g = 0; g < groups; ++g) {
-    std::int32_t* line = cells + std::int64_t{g} * p.line;
+  for (std::int64_t i = 0; i < most; ++i) {
+    std::int32_t* line = cells + i * p.line;
     V::fill_cells(line, left, p.zero_point);
     V::fill_cells(line + left + p.in_row, p.line - left - p.in_row, p.zero_point);
   }
-  for (std::int64_t row = rows.begin; row < rows.end; ++row) {
+  for (std::int64_t row = rows.begin; row < rows.end;) {
+    const std::int64_t h = row % p.out_h, in_image = p.out_h - h, in_range = rows.end - row;
+    const std::int64_t there = in_image < in_range ? in_image : in_range;
+    const std::int64_t strip = there < p.strip ? there : p.strip;
     const auto* image = static_cast<const typename V::In*>(call.input) + row / p.out_h * p.in_h * p.in_row;
-    const std::int64_t top = (row % p.out_h) * p.stride_h - p.pad_top;
-    for (int g = 0; g < groups; ++g) {
+    const std::int64_t top = h * p.stride_h - p.pad_top;
+    for (std::int64_t i = 0; i < lines_of(strip); ++i) {
       const typename V::In* lines[V::kStep];
-      for (int i = 0; i < V::kStep; ++i) {
-        const std::int64_t kh = g * V::kStep + i, in = top + kh;
-        lines[i] = kh < p.kernel_h && in >= 0 && in < p.in_h ? image + in * p.in_row : padding;
+      for (int k = 0; k < V::kStep; ++k) {
+        const std::int64_t in = top + i * p.line_rows + k;
+        lines[k] = in >= 0 && in < p.in_h ? image + in * p.in_row : padding;
       }
-      V::interleave(cells + std::int64_t{g} * p.line + left, lines, p.in_row, p.zero_point);
+      V::interleave(cells + i * p.line + left, lines, p.in_row, p.zero_point);
     }
-    run(p, cells, static_cast<typename V::Out*>(call.output) + row * p.out_row);
+    run(p, cells, static_cast<typename V::Out*>(call.output) + row * p.out_row, strip);
+    row += strip;
   }
 }
 

@@ -12,8 +12,8 @@
 namespace lathe::runtime {
 namespace {
 
-/// The list of kernels of a level, from its vector types and its own quantize_f32_i8.
-template <class F32, class I8, class I16, Kernel kQuantize>
+/// The list of kernels of a level, from its vector types and its own quantization.
+template <class F32, class I8, class I16, Kernel kQuantize, Kernel kQuantizeI16>
 constexpr FastKernels make_kernels() {
   using Real = Dynamic<I8, F32>;
   static_assert(F32::kMaxTile == I8::kMaxTile && F32::kMaxPoolTile == I8::kMaxPoolTile);
@@ -53,7 +53,7 @@ constexpr FastKernels make_kernels() {
           .multiply_channels_f32 = multiply_channels_f32,
           .scale_shift_f32 = scale_shift_f32,
           .quantize_f32_i8 = kQuantize,
-          .quantize_f32_i16 = quantize_f32_i16,
+          .quantize_f32_i16 = kQuantizeI16,
           .dequantize_i8_f32 = dequantize_i8_f32,
           .dequantize_i16_f32 = dequantize_i16_f32,
           .shift_u8_i8 = shift_u8_i8};

@@ -124,7 +124,7 @@ inline void dequantize_i8_f32(const Call& call, Range elements) noexcept {
 /// double is off by less than 2^-36 in the range of the codes, and quotients of two floats that are no half
 /// keep 2^-26 away from one; so halves, a little less when the product fell short, are all that
 /// need the 2^-30.
-inline void quantize_f32_i16(const Call& call, Range elements) noexcept {
+inline void quantize_f32_i16_loop(const Call& call, Range elements) noexcept {
   const double inverse = 1 / static_cast<double>(static_cast<const Quantization8*>(call.params)->scale);
   const float* __restrict x = static_cast<const float*>(call.input);
   std::int16_t* __restrict out = static_cast<std::int16_t*>(call.output);
