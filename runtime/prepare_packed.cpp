@@ -283,11 +283,7 @@ PackedLinear pack_linear_codes(const Site& site, bool wide, Store& store) {
   const Blocking& blocking = *site.blocking;
   const auto weight = constant<std::int8_t>(site, 1);
   PackedLinear p = linear_geometry(site, wide ? blocking.outputs_i16 : blocking.outputs_i8);
-  if (!wide && blocking.step == 4) {
-    p.weight = pack_linear<std::int8_t>(p, weight, blocking.dot_i8, store);
-  } else {
-    p.weight = pack_linear<std::int16_t>(p, weight, wide ? blocking.dot_i16 : blocking.dot_i8, store);
-  }
+  p.weight = pack_linear<std::int8_t>(p, weight, wide ? blocking.dot_i16 : blocking.dot_i8, store);
   return p;
 }
 

@@ -123,8 +123,8 @@ struct PackedDepthwise {
 struct PackedLinear {
   std::int32_t inputs = 0, outputs = 0;
   std::int32_t group = 1;         ///< outputs computed together; the last group may have fewer
-  const void* weight = nullptr;   ///< for each group [ceil(I/vector)][outputs of the group][vector]; vector =
-                                  ///< 16 f32 or i16, 64 i8
+  const void* weight = nullptr;   ///< f32 or i8, for each group [ceil(I/vector)][outputs of the group][vector];
+                                  ///< vector: the dot_ numbers of Blocking
   const void* bias = nullptr;     ///< [O] padded to 16
   const void* rescale = nullptr;  ///< LaneRescale or LaneFactors [ceil(O/16)]
   Clamp clamp;

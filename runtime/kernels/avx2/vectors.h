@@ -270,14 +270,12 @@ struct Words {
 
   // Dot products along the inputs, of the codes as they are: the bias makes up for the zero point.
   using DotSum = __m256i;
-  using DotElement = std::int16_t;
+  using DotElement = std::int8_t;
   static constexpr int kDot = 16, kMaxOutputs = 10;
   static DotSum dot_zero() { return _mm256_setzero_si256(); }
   static __m256i dot_x(const Code* x) { return widen(x); }
   static __m256i dot_rest_x(const Code* x, int) { return widen(x); }  // other lanes: weights are 0
-  static __m256i dot_load(const std::int16_t* weight) {
-    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weight));
-  }
+  static __m256i dot_load(const std::int8_t* weight) { return widen(weight); }
   static void dot_add(DotSum& sum, __m256i weight, __m256i x) {
     sum = _mm256_add_epi32(sum, _mm256_madd_epi16(weight, x));
   }

@@ -286,11 +286,16 @@ struct I16 : Integers<std::int16_t> {
     _mm256_mask_storeu_epi16(out, mask, _mm512_cvtepi32_epi16(_mm512_loadu_si512(words)));
   }
 
-  using DotElement = std::int16_t;
+  // Weights of linear layers stay bytes: they are read once, mostly from the second-level cache.
+  using DotElement = std::int8_t;
   static constexpr int kDot = 32;
   static __m512i dot_x(const std::int16_t* x) { return _mm512_loadu_si512(x); }
   static __m512i dot_rest_x(const std::int16_t* x, int rest) {
     return _mm512_maskz_loadu_epi16(first_words(rest), x);
+  }
+  static __m512i dot_load(const std::int8_t* weight) {
+    return _mm512_cvtepi8_epi16(
+        _mm256_loadu_si256(static_cast<const __m256i*>(static_cast<const void*>(weight))));
   }
   static void dot_add(DotSum& sum, __m512i weight, __m512i x) { multiply_add_words(sum, x, weight); }
   static std::int64_t total(DotSum sum) {

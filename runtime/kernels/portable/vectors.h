@@ -201,7 +201,7 @@ struct Words {
   // Dot products along the inputs, of the codes as they are: the bias makes up for the zero point.
   // Sums of 8-bit codes fit into 32 bits.
   using DotSum = std::conditional_t<sizeof(Code) == 1, std::int32_t, std::int64_t>;
-  using DotElement = std::int16_t;
+  using DotElement = std::int8_t;
   struct Part {
     std::int16_t v[kLanes];
   };
@@ -213,8 +213,8 @@ struct Words {
     for (int i = 0; i < rest; ++i) result.v[i] = x[i];
     return result;
   }
-  static const std::int16_t* dot_load(const std::int16_t* weight) { return weight; }
-  static void dot_add(DotSum& sum, const std::int16_t* weight, const Part& x) {
+  static const std::int8_t* dot_load(const std::int8_t* weight) { return weight; }
+  static void dot_add(DotSum& sum, const std::int8_t* weight, const Part& x) {
     std::int32_t part = 0;
     for (int i = 0; i < kDot; ++i) part += weight[i] * x.v[i];
     sum += part;
