@@ -69,6 +69,7 @@ struct TableBlock {
   std::string caption;
   Table table;
   bool folded = false;  ///< HTML shows it when it is asked to
+  bool fixed = false;   ///< its order says something: it does not sort
 };
 struct FigureBlock {
   std::string name;     ///< of figures/<name>.png

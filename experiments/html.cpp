@@ -33,8 +33,9 @@ std::string to_html(const Bullets& block) {
 
 std::string to_html(const TableBlock& block) {
   const std::string table =
-      fmt::format("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{}\">\n{}</div>\n",
-                  escape_html(block.caption), to_html(block.table, block.caption));
+      fmt::format("<div class=\"scroll{}\" tabindex=\"0\" role=\"region\" aria-label=\"{}\">\n{}</div>\n",
+                  block.table.rows.size() > 25 ? " tall" : "", escape_html(block.caption),
+                  to_html(block.table, block.caption, block.fixed ? "fixed" : ""));
   if (!block.folded) return table;
   return "<details><summary>" + escape_html(block.caption) + "</summary>\n" + table + "</details>\n";
 }
@@ -60,11 +61,11 @@ std::string to_html(const ChooserBlock& block) {
   for (char c : files.dump(-1, ' ', true, Json::error_handler_t::replace))
     json += c == '<' ? std::string("\\u003c") : std::string(1, c);
   return "<form id=\"limits\" hidden>\n"
-         "<label>at most so many bytes<input name=\"bytes\" type=\"number\" min=\"0\" step=\"any\" "
+         "<label>Largest file, bytes<input name=\"bytes\" type=\"number\" min=\"0\" step=\"any\" "
          "inputmode=\"decimal\"></label>\n"
-         "<label>at most so many ms<input name=\"ms\" type=\"number\" min=\"0\" step=\"any\" "
+         "<label>Slowest run, ms<input name=\"ms\" type=\"number\" min=\"0\" step=\"any\" "
          "inputmode=\"decimal\"></label>\n"
-         "<label>at least so accurate, %<input name=\"acc\" type=\"number\" min=\"0\" max=\"100\" "
+         "<label>Lowest accuracy, %<input name=\"acc\" type=\"number\" min=\"0\" max=\"100\" "
          "step=\"any\" "
          "inputmode=\"decimal\"></label>\n"
          "</form>\n<div id=\"answer\" aria-live=\"polite\"></div>\n"

@@ -15,7 +15,7 @@ const std::string_view kPageStyle = R"css(
   --heat0: #1d2329; --heat1: #5a3313; --heat2: #a8551a; --heat3: #f59a55; } }
 * { box-sizing: border-box; }
 html { scroll-padding-top: 1rem; }
-body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 76rem; background: var(--paper); color: var(--ink);
+body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 82rem; background: var(--paper); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .5rem; }
 h2 { font-size: 1.3rem; margin: 2.6rem 0 .6rem; padding-top: .7rem; border-top: 1px solid var(--line); }
@@ -30,11 +30,12 @@ pre { background: var(--shade); padding: .7rem .9rem; border-radius: 6px; overfl
 nav ul { list-style: none; padding: 0; margin: .8rem 0 0; display: flex; flex-wrap: wrap; gap: .3rem 1.1rem; }
 .warning { background: var(--warn-shade); color: var(--warn); border-left: 4px solid currentColor; padding: .6rem .9rem;
   border-radius: 4px; max-width: 46rem; overflow-wrap: anywhere; }
-.scroll { overflow-x: auto; max-height: 36rem; overflow-y: auto; margin: .8rem 0 1.4rem; border: 1px solid var(--line);
+.scroll { overflow-x: auto; margin: .8rem 0 1.4rem; border: 1px solid var(--line);
   border-radius: 6px; }
+.tall { max-height: 40rem; overflow-y: auto; }
 table { border-collapse: separate; border-spacing: 0; width: 100%; font-size: .87rem; font-variant-numeric: tabular-nums; }
-caption { text-align: left; padding: .5rem .7rem; color: var(--muted); position: sticky; left: 0; }
-th, td { padding: .32rem .7rem; text-align: left; border-bottom: 1px solid var(--line); white-space: nowrap;
+caption { text-align: left; padding: .5rem; color: var(--muted); position: sticky; left: 0; }
+th, td { padding: .32rem .5rem; text-align: left; border-bottom: 1px solid var(--line); white-space: nowrap;
   vertical-align: top; }
 tbody tr:last-child > * { border-bottom: 0; }
 thead th { background: var(--shade); position: sticky; top: 0; z-index: 1; }
@@ -60,13 +61,14 @@ form { display: flex; flex-wrap: wrap; gap: .8rem 1.2rem; align-items: end; back
 label { display: block; font-size: .87rem; }
 input { display: block; font: inherit; width: 9.5rem; padding: .3rem .5rem; margin-top: .15rem; color: var(--ink);
   background: var(--paper); border: 1px solid var(--muted); border-radius: 4px; }
-#answer { overflow-wrap: anywhere; }
+#answer { overflow-wrap: anywhere; margin: .8rem 0; }
 #tip { position: absolute; z-index: 5; pointer-events: none; background: var(--ink); color: var(--paper); font-size: .82rem;
   line-height: 1.35; padding: .35rem .55rem; border-radius: 4px; max-width: 20rem; }
 .sr { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 @media (max-width: 40rem) { body { padding: 1rem .75rem 3rem; } h1 { font-size: 1.4rem; } th, td { padding: .3rem .5rem; }
-  figure svg { min-width: 34rem; } tbody th { max-width: 9.5rem; white-space: normal; overflow-wrap: anywhere; } }
-@media print { .scroll { max-height: none; overflow: visible; } nav, form { display: none; } }
+  figure svg { min-width: 34rem; } tbody th { min-width: 6.5rem; max-width: 9.5rem; white-space: normal; overflow-wrap: break-word; }
+  .fixed td { white-space: normal; } }
+@media print { .tall { max-height: none; overflow: visible; } nav, form { display: none; } }
 )css";
 
 const std::string_view kPageScript = R"js(
@@ -83,7 +85,7 @@ function compare(a, b, numeric) {
   if (numeric && !Number.isNaN(a.number) && !Number.isNaN(b.number)) return a.number - b.number;
   return a.text.localeCompare(b.text, "en", { numeric: true });
 }
-for (const table of document.querySelectorAll("table")) {
+for (const table of document.querySelectorAll("table:not(.fixed)")) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
     const button = document.createElement("button");

@@ -170,7 +170,7 @@ class Builder {
     add("batch", values_of(rows, "config", "batch"));
     add("training images", values_of(rows, "config", "train_limit") == "0"
                                ? "all"
-                               : "first " + values_of(rows, "config", "train_limit") + " (0: all)");
+                               : "the first " + values_of(rows, "config", "train_limit"));
     add("seeds", values_of(rows, "config", "seed"));
     add("processor", values_of(rows, "environment", "processor"));
     add("cores", values_of(rows, "environment", "cores"));
@@ -180,7 +180,7 @@ class Builder {
     add("compiler", values_of(rows, "environment", "compiler"));
     add("lathe", values_of(rows, "environment", "lathe"));
     add("measured", dates_of(rows));
-    to.blocks.emplace_back(TableBlock{"Settings and machine", std::move(table)});
+    to.blocks.emplace_back(TableBlock{"Settings and machine", std::move(table), false, true});
     std::set<std::string> commands;
     for (const Row& row : rows)
       if (row.cell.contains("command") && row.cell["command"].is_string() && row.cell["command"] != "")

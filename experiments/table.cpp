@@ -84,9 +84,10 @@ std::string to_csv(const Table& table) {
   return text;
 }
 
-std::string to_html(const Table& table, const std::string& caption) {
+std::string to_html(const Table& table, const std::string& caption, const std::string& kind) {
   const auto layout = columns(table);
-  std::string text = "<table>\n<caption>" + escape_html(caption) + "</caption>\n<thead><tr>";
+  std::string text = (kind.empty() ? "<table>" : "<table class=\"" + escape_html(kind) + "\">") +
+                     "\n<caption>" + escape_html(caption) + "</caption>\n<thead><tr>";
   for (std::size_t i = 0; i < table.header.size(); ++i)
     text += fmt::format("<th scope=\"col\"{}>{}</th>", layout[i].right ? " class=\"n\"" : "",
                         escape_html(table.header[i]));

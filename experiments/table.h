@@ -19,7 +19,7 @@ std::string to_text(const Table& table);
 std::string to_markdown(const Table& table);
 /// RFC 4180: fields with commas, quotes or line breaks are quoted.
 std::string to_csv(const Table& table);
-/// <table> with a caption; numbers are right-aligned.
-std::string to_html(const Table& table, const std::string& caption);
+/// <table> with a caption and the class `kind`; numbers are right-aligned.
+std::string to_html(const Table& table, const std::string& caption, const std::string& kind = {});
 
 }  // namespace lathe::experiments
