@@ -240,7 +240,7 @@ Figure weights_figure(const Group& group, const ResultFolder& folder) {
   if (panels.empty()) return figure;
   const std::size_t columns = std::min<std::size_t>(3, panels.size()),
                     rows = (panels.size() + columns - 1) / columns;
-  figure.height = static_cast<int>(14 + 190 * rows);
+  figure.height = static_cast<int>(10 + 206 * rows);
   figure.data = "# weight\tcount (0.5: none)\n";
   std::string& s = figure.script;
   s += "set multiplot\nunset key\nset logscale y\nset format y '%g'\nset xtics font small\nset "
@@ -263,7 +263,7 @@ Figure weights_figure(const Group& group, const ResultFolder& folder) {
     }
     const std::size_t column = p % columns, row = p / columns;
     const double w = 1.0 / static_cast<double>(columns),
-                 top = 1 - (10.0 + 190.0 * static_cast<double>(row)) / figure.height;
+                 top = 1 - (10.0 + 206.0 * static_cast<double>(row)) / figure.height;
     s += fmt::format(
         "set lmargin at screen {:.4f}\nset rmargin at screen {:.4f}\nset tmargin at screen {:.4f}\nset "
         "bmargin at screen {:.4f}\n",

@@ -26,8 +26,9 @@ Figure accuracy_figure(const Plane& plane, const std::vector<Group>& groups, con
     const auto seeds = point.group->over_seeds("int8_acc");
     const bool on_front =
         std::ranges::any_of(front, [&](const Deployed& other) { return other.group == point.group; });
-    std::string hover = fmt::format("{}: {} %, {:.6g} {}", point.group->name(), percent(point.accuracy),
-                                    unit * point.cost, unit_name);
+    std::string hover =
+        fmt::format("{}: {} %, {} {}", point.group->name(), percent(point.accuracy),
+                    cost == "median_ms" ? microseconds(point.cost) : with_commas(point.cost), unit_name);
     if (seeds->count > 1)
       hover += fmt::format("; {} seeds, {} to {} %", seeds->count, percent(seeds->lowest),
                            percent(seeds->highest));

@@ -53,6 +53,7 @@ figure { margin: 1rem 0 1.8rem; }
 figure > div { overflow-x: auto; }
 figure svg { display: block; width: 100%; height: auto; max-width: 60rem; }
 figcaption { color: var(--muted); font-size: .9rem; max-width: 46rem; margin-top: .3rem; overflow-wrap: anywhere; }
+figure svg:focus-visible { outline-offset: -2px; }
 figure svg g[data-value] { cursor: default; }
 figure svg g.at { filter: brightness(.75) saturate(1.6); }
 details > summary { cursor: pointer; padding: .3rem 0; color: var(--link); }

@@ -1,5 +1,6 @@
 #include "report.h"
 
+#include "method_tables.h"
 #include "published.h"
 #include "words.h"
 
@@ -221,4 +222,22 @@ TEST_CASE("runs are compared with the first; what one lacks is a dash") {
   CHECK(parts[0].table.rows[0] == std::vector<std::string>{"conv baseline", "98.00", "99.00", "+1.00"});
   CHECK(parts[0].table.rows[1] == std::vector<std::string>{"conv qat", "–", "99.00", "–"});
   CHECK(parts[3].table.rows[0].back() == "0.50x");
+}
+
+TEST_CASE("the table of methods has a row for each optimisation and dashes for what was refused") {
+  const std::vector<MethodResult> results = {{"none", "fp32", 0.98, 100, 2048},
+                                             {"none", "uint8", 0.97, 50, 1024},
+                                             {"mine", "fp32", {}, {}, {}},
+                                             {"quantize", "uint8", 0.98, {}, 30'000}};
+  const Table table = method_table(results);
+  CHECK(table.header == std::vector<std::string>{"optimisation", "fp32", "uint8"});
+  REQUIRE(table.rows.size() == 3);
+  CHECK(table.rows[0] == std::vector<std::string>{"none", "98.00 / 100.0 / 2.00", "97.00 / 50.0 / 1.00"});
+  CHECK(table.rows[1] == std::vector<std::string>{"mine", "–", "–"});
+  CHECK(table.rows[2][2] == "98.00 / – / 29.30");
+  std::vector<std::string> behind;
+  const Table published = published_method_table(results, behind);
+  REQUIRE(published.rows.size() == 3);
+  CHECK(published.rows[0].back() == "better or equal");
+  CHECK(behind == std::vector<std::string>{"none uint8: accuracy", "quantize uint8: bytes"});
 }
