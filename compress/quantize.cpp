@@ -17,12 +17,13 @@ using graph::Quantization;
 using graph::Value;
 using graph::ValueId;
 
-/// A bias, in steps of input times weight scale, takes at most half of its 32 (or 64) bits; a channel whose
-/// weights make no difference to the output (all zero, for one) has steps of 2^-24 of the output's.
+/// A bias, in steps of input times weight scale, takes at most half of its 32 (or 64) bits. A channel whose
+/// weights make no difference to the output (all zero, for one) has steps of 2^-20 of the output's, 2^-16 of
+/// 16-bit ones: fine enough for its bias, and coarse enough for the sums of the vector kernels.
 double smallest_scale(float bias, double in_scale, double out_scale, Scheme scheme) {
-  return std::max(
-      std::abs(static_cast<double>(bias)) / std::ldexp(in_scale, scheme == Scheme::int8 ? 30 : 60),
-      std::ldexp(out_scale / in_scale, -24));
+  const bool narrow = scheme == Scheme::int8;
+  return std::max(std::abs(static_cast<double>(bias)) / std::ldexp(in_scale, narrow ? 30 : 60),
+                  std::ldexp(out_scale / in_scale, narrow ? -20 : -16));
 }
 
 /// Weight and bias of a convolution or linear layer in integers.

@@ -205,6 +205,23 @@ TEST_CASE("a channel of zeros keeps its bias") {
         doctest::Approx(-0.75));
 }
 
+TEST_CASE("a channel without weights, whatever its bias, leaves the layer to the vector kernels") {
+  for (int i = 0; i < 100; ++i) {
+    CAPTURE(i);
+    const auto size = static_cast<float>(i);
+    const Graph graph = linear_graph({0, 0, 0, 1, 1, 1}, {1e-5f * size * size * size, 0.5f});
+    Ranges ranges = ranges_of(graph, {-1, 1 + 0.037f * size});
+    ranges[0] = Range{0, 1};
+    for (const auto scheme : {compress::Scheme::int8, compress::Scheme::int16x8}) {
+      const runtime::Plan plan(quantize(graph, ranges, {.scheme = scheme}));
+      for (const runtime::StepInfo& step : plan.steps()) {
+        CAPTURE(step.kernel);
+        CHECK(!step.kernel.ends_with("_reference"));
+      }
+    }
+  }
+}
+
 TEST_CASE("an output that stays at 0 while calibrating does not break the arithmetic") {
   for (float top : {0.f, 1e-30f, 1e-6f}) {
     const Graph graph = linear_graph({1, 1, 1, 2, 2, 2}, {1, 1});
