@@ -2,9 +2,14 @@
 // measures, reports.
 
 #include "cell.h"
+#include "estimate.h"
+#include "grid.h"
+#include "grid_view.h"
 #include "kind.h"
 #include "program.h"
+#include "recipe.h"
 #include "report.h"
+#include "train.h"
 
 #include <lathe/base/error.h>
 #include <lathe/base/parallel.h>
@@ -30,6 +35,8 @@ struct Arguments {
   std::int64_t batch = 128;
   std::string out = "results";
   bool quick = false;
+  bool dry_run = false;
+  bool train_only = false;
 };
 
 void add_options(CLI::App& app, Arguments& arguments) {
@@ -60,6 +67,9 @@ void add_options(CLI::App& app, Arguments& arguments) {
       ->capture_default_str();
   app.add_flag("--quick", arguments.quick,
                "A few minutes at most: 2 epochs on 12,000 images, the first seed only");
+  app.add_flag("--dry-run", arguments.dry_run, "List the experiments and how long they would take");
+  // What this program starts itself with for each training.
+  app.add_flag("--train-only", arguments.train_only)->group("");
 }
 
 /// What is done to a model unless --kinds says otherwise: the published grid.
@@ -73,6 +83,30 @@ std::vector<std::string> kinds_of(const Arguments& arguments, const std::string&
       throw UsageError(fmt::format("--kinds: {}", error.what()));
     }
   return kinds;
+}
+
+/// The arguments with which this program trains one cell.
+std::vector<std::string> worker_arguments(const Arguments& arguments, const CellConfig& config, int threads) {
+  std::vector<std::string> result{"--train-only",
+                                  "--dataset",
+                                  config.dataset,
+                                  "--bases",
+                                  config.base,
+                                  "--kinds",
+                                  config.kind,
+                                  "--seeds",
+                                  std::to_string(config.seed),
+                                  "--epochs",
+                                  std::to_string(config.epochs),
+                                  "--batch",
+                                  std::to_string(config.batch),
+                                  "--threads",
+                                  std::to_string(threads),
+                                  "--out",
+                                  arguments.out};
+  if (arguments.quick) result.emplace_back("--quick");
+  if (!arguments.data.empty()) result.insert(result.end(), {"--data", arguments.data});
+  return result;
 }
 
 std::vector<CellConfig> make_grid(const Arguments& arguments) {
@@ -96,48 +130,138 @@ std::vector<CellConfig> make_grid(const Arguments& arguments) {
   return grid;
 }
 
+/// Several trainings at a time, each on its share of the threads: small networks gain less from a second
+/// thread than from a training beside them. The share depends on the grid alone, and so do the results.
+struct Threads {
+  int at_once = 1;
+  int each = 1;
+};
+
+Threads share_threads(const Arguments& arguments, std::size_t trainings) {
+  const int all = arguments.common.threads > 0 ? arguments.common.threads : num_threads();
+  const int at_once = static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(all), trainings));
+  return {at_once, std::max(1, all / std::max(1, at_once))};
+}
+
+/// The cells as jobs, with the baselines and teachers that they need before them.
+std::vector<Job> make_jobs(const std::vector<CellConfig>& grid, const std::vector<Cell>& finished,
+                           std::vector<CellConfig>& configs) {
+  std::vector<Job> jobs;
+  const auto add = [&](const CellConfig& config, bool measured, bool done) {
+    const auto known = std::ranges::find(jobs, config.id(), &Job::id);
+    if (known != jobs.end()) return;
+    jobs.push_back({.id = config.id(), .finished = done, .measured = measured});
+    configs.push_back(config);
+    if (done) return;
+    for (const CellConfig& needed : trained_before(config)) jobs.back().needs.push_back(needed.id());
+  };
+  for (std::size_t i = 0; i < grid.size(); ++i) {
+    const bool done = !finished[i].is_null();
+    for (const CellConfig& needed : trained_before(grid[i])) {
+      const bool in_grid = std::ranges::find(grid, needed.id(), &CellConfig::id) != grid.end();
+      if (!in_grid && !done) add(needed, false, false);
+    }
+    add(grid[i], true, done);
+  }
+  return jobs;
+}
+
+int train_only(const Arguments& arguments, const std::vector<CellConfig>& grid, const datasets::Named& data) {
+  const optim::InterruptGuard interrupt;
+  for (const CellConfig& config : grid) {
+    const CellOptions options{.quiet = true, .status = stderr, .interrupt = interrupt.flag()};
+    const Recipe recipe = recipe_for(config.base, parse_kind(config.kind));
+    if (!train_cell(config, recipe, data, {arguments.out}, options)) return interrupt.exit_code();
+  }
+  return 0;
+}
+
+void print_plan(const std::vector<Job>& jobs, const Threads& threads) {
+  Table table{{"experiment", "training takes about"}};
+  for (const Job& job : jobs)
+    table.rows.push_back({job.id, job.finished ? "is there already" : clock_text(job.seconds)});
+  std::fputs(to_text(table).c_str(), stdout);
+  fmt::print("\n{} at a time, {}: about {} in all, without measuring\n", threads.at_once,
+             threads.each == 1 ? "each on one thread" : fmt::format("each on {} threads", threads.each),
+             clock_text(estimated_seconds(jobs, threads.at_once)));
+}
+
+std::string summary(const Cell& cell) {
+  const auto& results = cell["results"];
+  return fmt::format("fp32 {:.2f} %, int8 {:.2f} %, {} bytes, {:.2f} us",
+                     100 * results["float_acc"].get<double>(), 100 * results["int8_acc"].get<double>(),
+                     results["int8_bytes"].get<std::int64_t>(),
+                     1000 * results["int8_median_ms"].get<double>());
+}
+
 int run(Arguments arguments, const std::string& command) {
-  if (arguments.common.threads > 0) set_num_threads(arguments.common.threads);
   if (arguments.quick) {
     arguments.epochs = std::min<std::int64_t>(arguments.epochs, 2);
     arguments.seeds.resize(1);
   }
   const std::vector<CellConfig> grid = make_grid(arguments);
   const ResultFolder folder{arguments.out};
-  std::vector<Cell>
-      finished;  // looked at first: a cell with other settings is an error before any work is done
-  for (const CellConfig& config : grid) finished.push_back(find_cell(config, folder));
+  // Looked at first: a cell with other settings is an error before any work is done.
+  std::vector<Cell> cells;
+  for (const CellConfig& config : grid) cells.push_back(find_cell(config, folder));
   const datasets::Named data = datasets::open(arguments.dataset, datasets::data_root(arguments.data));
+  if (arguments.train_only) {
+    set_num_threads(arguments.common.threads);
+    return train_only(arguments, grid, data);
+  }
   const bool quiet = arguments.common.quiet;
   if (data.generated && !quiet)
     fmt::print(stderr, "{} is generated: the results say nothing about real data\n", arguments.dataset);
 
-  const optim::InterruptGuard interrupt;
-  std::vector<Cell> cells;
-  for (std::size_t i = 0; i < grid.size(); ++i) {
-    const std::string title = fmt::format("[{}/{}] {}", i + 1, grid.size(), grid[i].id());
-    Cell cell = finished[i];
-    if (cell.is_null()) {
-      cell = run_cell(grid[i], data, folder,
-                      {.quiet = quiet, .title = title, .command = command, .interrupt = interrupt.flag()});
-    } else if (!quiet) {
-      fmt::print(stderr, "{} is there already\n", title);
-    }
-    if (cell.is_null()) {
-      fmt::print(stderr, "interrupted; the same command goes on from here\n");
-      return interrupt.exit_code();
-    }
-    cells.push_back(std::move(cell));
-    write_report(folder, {.command = command, .figures = false});
+  std::vector<CellConfig> configs;
+  std::vector<Job> jobs = make_jobs(grid, cells, configs);
+  const Threads threads = share_threads(arguments, jobs.size());
+  set_num_threads(1);
+  TrainingEstimate estimate;
+  for (std::size_t i = 0; i < jobs.size(); ++i)
+    if (!jobs[i].finished) jobs[i].seconds = estimate.seconds(configs[i], training_images(configs[i], data));
+  if (arguments.dry_run) {
+    print_plan(jobs, threads);
+    return 0;
   }
-  if (data.generated) std::puts("Generated data (synthetic-digits), not MNIST:");
+  if (arguments.common.threads > 0) set_num_threads(arguments.common.threads);
+
+  const auto place_of = [&](const std::string& id) {
+    return static_cast<std::size_t>(std::ranges::find(grid, id, &CellConfig::id) - grid.begin());
+  };
+  const GridHooks hooks{
+      .worker =
+          [&](const std::string& id) {
+            const auto i = static_cast<std::size_t>(std::ranges::find(jobs, id, &Job::id) - jobs.begin());
+            return worker_arguments(arguments, configs[i], threads.each);
+          },
+      .measure =
+          [&](const std::string& id) {
+            const std::size_t i = place_of(id);
+            cells[i] = run_cell(grid[i], data, folder, {.quiet = true, .command = command});
+            write_report(folder, {.command = command, .figures = false});
+            return summary(cells[i]);
+          }};
+  const optim::InterruptGuard interrupt;
+  const GridOutcome outcome =
+      run_grid(jobs, hooks, {.at_once = threads.at_once, .quiet = quiet, .interrupt = interrupt.flag()});
+  if (outcome.interrupted) {
+    fmt::print(stderr, "interrupted; the same command goes on from here\n");
+    return interrupt.exit_code();
+  }
   std::vector<Row> rows;
-  for (const Cell& cell : cells) rows.push_back(make_row(cell));
-  std::fputs(to_text(overview_table(rows)).c_str(), stdout);
-  if (arguments.seeds.size() > 1) fmt::print("\n{}", to_text(seed_table(group_rows(rows))));
-  for (const std::string& line : write_report(folder, {.command = command}))
-    fmt::print(stderr, "lathe-mnist-report: {}\n", line);
-  return 0;
+  for (const Cell& cell : cells)
+    if (!cell.is_null()) rows.push_back(make_row(cell));
+  if (!rows.empty()) {
+    if (data.generated) fmt::print("Generated data ({}), not MNIST:\n", arguments.dataset);
+    std::fputs(to_text(overview_table(rows)).c_str(), stdout);
+    if (arguments.seeds.size() > 1) fmt::print("\n{}", to_text(seed_table(group_rows(rows))));
+    for (const std::string& line : write_report(folder, {.command = command}))
+      fmt::print(stderr, "lathe-mnist-report: {}\n", line);
+  }
+  if (outcome.failed.empty()) return 0;
+  fail("{} of {} experiments failed; the first: {}: {}", outcome.failed.size(), jobs.size(),
+       outcome.failed[0].id, outcome.failed[0].reason);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstdio>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -57,8 +58,9 @@ std::vector<Cell> read_cells(const ResultFolder& folder);
 
 struct CellOptions {
   bool quiet = false;
-  std::string title;    ///< in front of progress lines
-  std::string command;  ///< what is kept in the cell as its maker
+  std::string title;            ///< in front of progress lines
+  std::string command;          ///< what is kept in the cell as its maker
+  std::FILE* status = nullptr;  ///< where status lines of the training go (training_status.h)
   const std::atomic<bool>* interrupt = nullptr;
 };
 

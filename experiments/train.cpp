@@ -1,6 +1,7 @@
 #include "train.h"
 
 #include "layer_history.h"
+#include "training_status.h"
 
 #include <lathe/compress/cluster.h>
 #include <lathe/compress/distill.h>
@@ -78,14 +79,18 @@ std::vector<std::unique_ptr<optim::Callback>> attach_passes(layers::Module& mode
   return passes;
 }
 
-/// The trained baseline of a model under the same conditions.
-std::optional<TrainedModel> train_baseline(CellConfig config, const std::string& base,
-                                           const datasets::Named& data, const ResultFolder& folder,
-                                           CellOptions options) {
+/// The trained model of a cell that another one needs.
+std::optional<TrainedModel> train_needed(const CellConfig& config, const datasets::Named& data,
+                                         const ResultFolder& folder, CellOptions options) {
+  options.title += " from " + config.id();
+  options.status = nullptr;
+  return train_cell(config, recipe_for(config.base), data, folder, options);
+}
+
+CellConfig baseline_of(CellConfig config, const std::string& base) {
   config.base = base;
   config.kind = "baseline";
-  options.title += " from " + config.id();
-  return train_cell(config, recipe_for(base), data, folder, options);
+  return config;
 }
 
 }  // namespace
@@ -124,6 +129,7 @@ std::optional<TrainedModel> train_model(const CellConfig& config, const Kind& ki
                           .interrupt = options.interrupt});
   for (auto& pass : passes) trainer.add(std::move(pass));
   if (!options.quiet) trainer.add(std::make_unique<optim::ProgressBar>(stderr, options.title));
+  if (options.status) trainer.add(std::make_unique<StatusLines>(options.status));
   trainer.add(std::make_unique<optim::HistoryCsv>(folder.history(id)));
   trainer.add(std::make_unique<LayerHistory>(folder.layer_history(id)));
   const auto trained = trainer.fit(train, &validation);
@@ -137,14 +143,31 @@ std::optional<TrainedModel> train_model(const CellConfig& config, const Kind& ki
   return result;
 }
 
+std::vector<CellConfig> trained_before(const CellConfig& config) {
+  const Kind kind = parse_kind(config.kind);
+  std::vector<CellConfig> result;
+  if (recipe_for(config.base, kind).from_baseline) result.push_back(baseline_of(config, config.base));
+  if (kind.distil && (result.empty() || config.base != kTeacher))
+    result.push_back(baseline_of(config, kTeacher));
+  return result;
+}
+
+std::int64_t training_images(const CellConfig& config, const datasets::Named& data) {
+  const std::int64_t all = data.train->size();
+  const std::int64_t taken = config.train_limit > 0 ? std::min(config.train_limit, all) : all;
+  return taken - static_cast<std::int64_t>(kValidationShare * static_cast<double>(taken));
+}
+
 std::optional<TrainedModel> train_cell(const CellConfig& config, const Recipe& recipe,
                                        const datasets::Named& data, const ResultFolder& folder,
                                        const CellOptions& options) {
   const Kind kind = parse_kind(config.kind);
   std::optional<TrainedModel> baseline, teacher;
-  if (recipe.from_baseline && !(baseline = train_baseline(config, config.base, data, folder, options)))
+  if (recipe.from_baseline &&
+      !(baseline = train_needed(baseline_of(config, config.base), data, folder, options)))
     return {};
-  if (kind.distil && !(teacher = train_baseline(config, kTeacher, data, folder, options))) return {};
+  if (kind.distil && !(teacher = train_needed(baseline_of(config, kTeacher), data, folder, options)))
+    return {};
   return train_model(config, kind, recipe, {.weights = baseline ? baseline->model.get() : nullptr},
                      teacher ? teacher->model.get() : nullptr, data, folder, options);
 }

@@ -34,8 +34,15 @@ std::optional<TrainedModel> train_model(const CellConfig& config, const Kind& ki
                                         const datasets::Named& data, const ResultFolder& folder,
                                         const CellOptions& options);
 
-/// Trains the model of a cell; first, where they are wanted and not there, the baseline it starts from and
-/// its teacher. Empty when it was interrupted.
+/// The cells whose models a cell starts from or learns from: its baseline, the teacher. They are finished
+/// before it.
+std::vector<CellConfig> trained_before(const CellConfig& config);
+
+/// How many images of a data set a cell trains on.
+std::int64_t training_images(const CellConfig& config, const datasets::Named& data);
+
+/// Trains the model of a cell; first, where they are wanted and not there, those of trained_before(). Empty
+/// when it was interrupted.
 std::optional<TrainedModel> train_cell(const CellConfig& config, const Recipe& recipe,
                                        const datasets::Named& data, const ResultFolder& folder,
                                        const CellOptions& options);

@@ -199,27 +199,54 @@ class Programs(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertNotIn("Generated", result.stdout)
 
-    def test_ctrl_c_writes_a_checkpoint_and_the_run_goes_on_to_the_same_bytes(self):
-        arguments = ["--dataset", "synthetic-digits", "--bases", "tutorial", "--epochs", "3", "--threads", "2",
-                     "--kinds", "qat+prune-0.5+cluster-8"]
-        cell = "tutorial_prune-0.5+cluster-8+qat_s0"
-        whole, cut = self.folder / "whole", self.folder / "cut"
-        self.assertEqual(run("lathe-mnist-report", *arguments, "--out", whole).returncode, 0)
-        process = subprocess.Popen([BIN / "lathe-mnist-report", *arguments, "--out", cut], stderr=subprocess.PIPE, text=True)
+    def start_and_stop(self, out, arguments, number):
+        """Starts the grid and sends the signal when the first history is there; returns the process's errors."""
+        process = subprocess.Popen([BIN / "lathe-mnist-report", *arguments, "--out", out], stderr=subprocess.PIPE, text=True)
         deadline = time.time() + 120
-        history = cut / f"history/{cell}.csv"
-        while not history.exists() and time.time() < deadline:
+        while not list(out.glob("history/*.csv")) and time.time() < deadline:
             time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         errors = process.communicate(timeout=120)[1]
-        self.assertEqual(process.returncode, 130, errors)
+        self.assertFalse((out / "results.csv").exists())
+        return process.returncode, errors
+
+    def test_a_stopped_or_killed_run_goes_on_to_the_same_bytes(self):
+        arguments = [argument if argument != "baseline" else "qat+prune-0.5+cluster-8" for argument in GRID]
+        cell = "tutorial_prune-0.5+cluster-8+qat_s0"
+        whole, stopped, killed = self.folder / "whole", self.folder / "stopped", self.folder / "killed"
+        self.assertEqual(run("lathe-mnist-report", *arguments, "--out", whole).returncode, 0)
+        code, errors = self.start_and_stop(stopped, arguments, signal.SIGINT)
+        self.assertEqual(code, 130, errors)
         self.assertIn("goes on from here", errors)
-        self.assertTrue((cut / f"checkpoints/{cell}.safetensors").is_file())
-        self.assertFalse((cut / f"cells/{cell}.json").exists())
-        self.assertEqual(run("lathe-mnist-report", *arguments, "--out", cut).returncode, 0)
-        for variant in ("float", "int8"):
-            name = f"models/{cell}.{variant}.lathe"
-            self.assertEqual((cut / name).read_bytes(), (whole / name).read_bytes())
+        self.assertTrue((stopped / "checkpoints/tutorial_baseline_s0.safetensors").is_file())
+        code, errors = self.start_and_stop(killed, arguments, signal.SIGKILL)
+        self.assertEqual(code, -signal.SIGKILL)
+        for out in (stopped, killed):
+            self.assertEqual(run("lathe-mnist-report", *arguments, "--out", out).returncode, 0)
+            for variant in ("float", "int8"):
+                name = f"models/{cell}.{variant}.lathe"
+                self.assertEqual((out / name).read_bytes(), (whole / name).read_bytes())
+
+    def test_a_cell_that_fails_is_named_and_the_others_go_on(self):
+        out = self.folder / "failing"
+        (out / "checkpoints").mkdir(parents=True)
+        (out / "checkpoints/tutorial_qat_s0.safetensors").write_bytes(b"not a checkpoint")
+        arguments = [argument if argument != "baseline" else "qat,baseline" for argument in GRID]
+        result = run("lathe-mnist-report", *arguments, "--out", out)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("1 of 2 experiments failed; the first: tutorial_qat_s0: ", result.stderr.splitlines()[-1])
+        self.assertIn("checkpoints/tutorial_qat_s0.safetensors", result.stderr.splitlines()[-1])
+        with open(out / "results.csv") as file:
+            self.assertEqual([row["exp_id"] for row in csv.DictReader(file)], ["tutorial_baseline_s0"])
+
+    def test_a_dry_run_lists_what_would_be_done_and_does_nothing(self):
+        out = self.folder / "dry"
+        result = run("lathe-mnist-report", "--dataset", "synthetic-digits", "--bases", "tutorial", "--kinds", "pqat,kd",
+                     "--dry-run", "--out", out)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        for name in ("tutorial_baseline_s0", "conv_baseline_s0", "tutorial_prune-0.8+qat_s0", "tutorial_kd_s0", "in all"):
+            self.assertIn(name, result.stdout)
+        self.assertFalse(out.exists())
 
     # Wrong
 
