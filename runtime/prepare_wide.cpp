@@ -124,7 +124,9 @@ bool prepare_softmax_i16(const Site& site, Store& store, Prepared& prepared) {
   const SoftmaxI16 params{.channels = narrow(shape[-1]),
                           .in_scale = scale_of(site.input(0)),
                           .out_inverse_scale = 1 / scale_of(site.result())};
-  prepared = {.params = store.keep(params), .units = shape.size() / shape[-1]};
+  prepared = {.params = store.keep(params),
+              .units = shape.size() / shape[-1],
+              .scratch_bytes = shape[-1] * static_cast<std::int64_t>(sizeof(double))};
   return true;
 }
 

@@ -175,6 +175,7 @@ struct TableI16 {
 };
 
 /// Softmax and log-softmax of i16, in double: out = round(factor * value). Unit: a row of `channels`.
+/// Scratch: `channels` doubles.
 struct SoftmaxI16 {
   std::int32_t channels = 1;
   double in_scale = 1;

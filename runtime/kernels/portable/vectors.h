@@ -134,14 +134,16 @@ struct Words {
   static Sum start(const void* bias) { return Sum::load(bias); }
   static Weight load(const std::int16_t* weight) { return Weight::load(weight); }
   static Pixel broadcast(const std::int16_t* x) {
-    Pixel result;
-    for (int i = 0; i < 2 * kLanes; ++i) result.v[i] = x[i % 2];
-    return result;
+    std::int32_t pair, pairs[kLanes];
+    std::memcpy(&pair, x, sizeof pair);
+    for (std::int32_t& one : pairs) one = pair;
+    return Pixel::load(pairs);
   }
   static Pixel load_x(const std::int32_t* cells) { return Pixel::load(cells); }
   static void add(Sum& sum, const Weight& weight, const Pixel& x) {
-    for (int i = 0; i < kLanes; ++i)
-      sum.v[i] += weight.v[2 * i] * x.v[2 * i] + weight.v[2 * i + 1] * x.v[2 * i + 1];
+    std::int32_t products[2 * kLanes];  // apart from the sums, so that compilers take vectors for both
+    for (int i = 0; i < 2 * kLanes; ++i) products[i] = weight.v[i] * x.v[i];
+    for (int i = 0; i < kLanes; ++i) sum.v[i] += products[2 * i] + products[2 * i + 1];
   }
   static Sum max(const Sum& a, const Sum& b) { return larger(a, b); }
   static F32::Sum real(const Sum& sum) {

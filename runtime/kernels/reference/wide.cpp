@@ -106,15 +106,16 @@ void table_i16(const Call& call, Range elements) noexcept {
 
 void softmax_i16(const Call& call, Range rows) noexcept {
   const auto& p = params<SoftmaxI16>(call);
+  auto* exponentials = static_cast<double*>(call.scratch);
   for (std::int64_t row = rows.begin; row < rows.end; ++row) {
     const std::int16_t* x = input<std::int16_t>(call) + row * p.channels;
     std::int16_t* out = output<std::int16_t>(call) + row * p.channels;
     const std::int32_t largest = *std::max_element(x, x + p.channels);
-    const auto exponential = [&](std::int32_t c) { return std::exp(p.in_scale * (x[c] - largest)); };
     double sum = 0;
-    for (std::int32_t c = 0; c < p.channels; ++c) sum += exponential(c);
     for (std::int32_t c = 0; c < p.channels; ++c)
-      out[c] = to_code16(exponential(c) / sum * p.out_inverse_scale);
+      sum += exponentials[c] = std::exp(p.in_scale * (x[c] - largest));
+    for (std::int32_t c = 0; c < p.channels; ++c)
+      out[c] = to_code16(exponentials[c] / sum * p.out_inverse_scale);
   }
 }
 
