@@ -375,7 +375,9 @@ TEST_CASE("rescaling is exact for factors of every size, with and without a fuse
   const Op linear = Linear{}, linear_relu = Linear{Activation::relu}, conv = Conv2d{},
            conv_relu = Conv2d{.activation = Activation::relu};
   for (const float out_scale : {0.0005f, 0.01f, 0.2f, 5.f, 3000.f, 1e7f}) {
-    for (const auto& [op, rank] : {std::pair(linear, 2), {linear_relu, 2}, {conv, 4}, {conv_relu, 4}}) {
+    for (const auto& kind : {std::pair(linear, 2), {linear_relu, 2}, {conv, 4}, {conv_relu, 4}}) {
+      const Op& op = kind.first;
+      const int rank = kind.second;
       for (const Dtype dtype : {Dtype::i8, Dtype::i16}) {
         CAPTURE(out_scale);
         CAPTURE(lathe::graph::to_string(op));
