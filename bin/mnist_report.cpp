@@ -130,19 +130,6 @@ std::vector<CellConfig> make_grid(const Arguments& arguments) {
   return grid;
 }
 
-/// Several trainings at a time, each on its share of the threads: small networks gain less from a second
-/// thread than from a training beside them. The share depends on the grid alone, and so do the results.
-struct Threads {
-  int at_once = 1;
-  int each = 1;
-};
-
-Threads share_threads(const Arguments& arguments, std::size_t trainings) {
-  const int all = arguments.common.threads > 0 ? arguments.common.threads : num_threads();
-  const int at_once = static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(all), trainings));
-  return {at_once, std::max(1, all / std::max(1, at_once))};
-}
-
 /// The cells as jobs, with the baselines and teachers that they need before them.
 std::vector<Job> make_jobs(const std::vector<CellConfig>& grid, const std::vector<Cell>& finished,
                            std::vector<CellConfig>& configs) {
@@ -176,16 +163,6 @@ int train_only(const Arguments& arguments, const std::vector<CellConfig>& grid, 
   return 0;
 }
 
-void print_plan(const std::vector<Job>& jobs, const Threads& threads) {
-  Table table{{"experiment", "training takes about"}};
-  for (const Job& job : jobs)
-    table.rows.push_back({job.id, job.finished ? "is there already" : clock_text(job.seconds)});
-  std::fputs(to_text(table).c_str(), stdout);
-  fmt::print("\n{} at a time, {}: about {} in all, without measuring\n", threads.at_once,
-             threads.each == 1 ? "each on one thread" : fmt::format("each on {} threads", threads.each),
-             clock_text(estimated_seconds(jobs, threads.at_once)));
-}
-
 std::string summary(const Cell& cell) {
   const auto& results = cell["results"];
   return fmt::format("fp32 {:.2f} %, int8 {:.2f} %, {} bytes, {:.2f} us",
@@ -215,13 +192,13 @@ int run(Arguments arguments, const std::string& command) {
 
   std::vector<CellConfig> configs;
   std::vector<Job> jobs = make_jobs(grid, cells, configs);
-  const Threads threads = share_threads(arguments, jobs.size());
+  const Threads threads = share_threads(arguments.common.threads, jobs.size());
   set_num_threads(1);
   TrainingEstimate estimate;
   for (std::size_t i = 0; i < jobs.size(); ++i)
     if (!jobs[i].finished) jobs[i].seconds = estimate.seconds(configs[i], training_images(configs[i], data));
   if (arguments.dry_run) {
-    print_plan(jobs, threads);
+    std::fputs(plan_text(jobs, threads).c_str(), stdout);
     return 0;
   }
   if (arguments.common.threads > 0) set_num_threads(arguments.common.threads);

@@ -100,6 +100,13 @@ void measure_variant(const std::string& variant, const graph::Graph& graph, cons
 
 std::string CellConfig::id() const { return fmt::format("{}_{}_s{}", base, kind, seed); }
 
+Cell make_cell(const CellConfig& config, const datasets::Named& data, const CellOptions& options) {
+  return {{"config", config_json(config)},
+          {"command", options.command},
+          {"generated_data", data.generated},
+          {"environment", describe_machine()}};
+}
+
 Cell find_cell(const CellConfig& config, const ResultFolder& folder) {
   const auto path = folder.cell(config.id());
   if (!std::filesystem::exists(path)) return nullptr;
@@ -160,9 +167,9 @@ Cell run_cell(const CellConfig& config, const datasets::Named& data, const Resul
   results["checkpoint_ratio_int8"] = ratio("checkpoint_bytes");
   results["train_seconds"] = trained->seconds;
 
-  Cell cell = {
-      {"config", config_json(config)},     {"command", options.command}, {"generated_data", data.generated},
-      {"environment", describe_machine()}, {"results", results},         {"details", details}};
+  Cell cell = make_cell(config, data, options);
+  cell["results"] = std::move(results);
+  cell["details"] = std::move(details);
   write_file(folder.cell(id), cell.dump(2) + "\n");
   return cell;
 }

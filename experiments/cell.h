@@ -64,6 +64,9 @@ struct CellOptions {
   const std::atomic<bool>* interrupt = nullptr;
 };
 
+/// A cell that says what it is of and where it was made, still without results.
+Cell make_cell(const CellConfig& config, const datasets::Named& data, const CellOptions& options);
+
 /// Trains (going on from the cell's checkpoint when there is one), deploys every variant, measures each
 /// through its file, writes the cell. Returns null when it was interrupted.
 Cell run_cell(const CellConfig& config, const datasets::Named& data, const ResultFolder& folder,

@@ -1,9 +1,11 @@
 #include "grid.h"
 
 #include "grid_view.h"
+#include "table.h"
 #include "worker.h"
 
 #include <lathe/base/error.h>
+#include <lathe/base/parallel.h>
 
 #include <fmt/format.h>
 
@@ -125,6 +127,21 @@ class Run {
 
 GridOutcome run_grid(const std::vector<Job>& jobs, const GridHooks& hooks, const GridOptions& options) {
   return Run(jobs, hooks, options).run();
+}
+
+Threads share_threads(int wanted, std::size_t trainings) {
+  const int all = wanted > 0 ? wanted : num_threads();
+  const auto at_once = static_cast<int>(std::clamp<std::size_t>(trainings, 1, static_cast<std::size_t>(all)));
+  return {at_once, all / at_once};
+}
+
+std::string plan_text(const std::vector<Job>& jobs, const Threads& threads) {
+  Table table{{"experiment", "training takes about"}, {}};
+  for (const Job& job : jobs)
+    table.rows.push_back({job.id, job.finished ? "is there already" : clock_text(job.seconds)});
+  return fmt::format("{}\n{} at a time, each on {} thread{}: about {} in all, without measuring\n",
+                     to_text(table), threads.at_once, threads.each, threads.each == 1 ? "" : "s",
+                     clock_text(estimated_seconds(jobs, threads.at_once)));
 }
 
 double estimated_seconds(const std::vector<Job>& jobs, int at_once) {

@@ -30,6 +30,15 @@ struct GridOptions {
   const std::atomic<bool>* interrupt = nullptr;
 };
 
+/// Several trainings at a time, each on its share of the threads: small networks gain less from a second
+/// thread than from a training beside them. The share depends on the grid alone, and so do the results.
+struct Threads {
+  int at_once = 1;
+  int each = 1;
+};
+/// `wanted`: threads in all; 0: num_threads().
+Threads share_threads(int wanted, std::size_t trainings);
+
 struct FailedJob {
   std::string id;
   std::string reason;
@@ -44,6 +53,9 @@ struct GridOutcome {
 /// each as soon as it is trained; the trainings are stopped meanwhile. A job that fails takes those with it
 /// that need it; the others go on. Shows on stderr what runs.
 GridOutcome run_grid(const std::vector<Job>& jobs, const GridHooks& hooks, const GridOptions& options);
+
+/// What would be done and how long it would take, for --dry-run.
+std::string plan_text(const std::vector<Job>& jobs, const Threads& threads);
 
 /// Estimated seconds of what is left when `at_once` trainings run at a time.
 double estimated_seconds(const std::vector<Job>& jobs, int at_once);

@@ -9,7 +9,9 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <exception>
+#include <limits>
 #include <mutex>
 #include <numeric>
 
@@ -66,6 +68,37 @@ Latency measure_latency(runtime::Plan& plan, std::int64_t runs) {
           .min_ms = times.front(),
           .max_ms = times.back(),
           .runs = runs};
+}
+
+double measure_total(runtime::Plan& plan, const datasets::Dataset& dataset) {
+  const auto bytes_of = [](Dtype dtype, const Shape& shape) {
+    return static_cast<std::size_t>(shape.size()) * size_of(dtype);
+  };
+  const std::size_t in = bytes_of(plan.input_dtype(), plan.input_shape());
+  const std::size_t out = bytes_of(plan.output_dtype(), plan.output_shape());
+  const auto input = [&] {
+    return plan.input_dtype() == Dtype::f32 ? std::as_writable_bytes(plan.input<float>())
+                                            : std::as_writable_bytes(plan.input<std::uint8_t>());
+  }();
+  const auto output = plan.output_dtype() == Dtype::f32 ? std::as_bytes(plan.output<float>())
+                                                        : std::as_bytes(plan.output<std::uint8_t>());
+  const auto size = static_cast<std::size_t>(dataset.size());
+  std::vector<std::byte> images(size * in), answers(size * out);
+  for (std::size_t i = 0; i < size; ++i) {
+    fill_input(plan, dataset, static_cast<std::int64_t>(i));
+    std::ranges::copy(input, images.begin() + static_cast<std::ptrdiff_t>(i * in));
+  }
+  double best = std::numeric_limits<double>::infinity();
+  for (int pass = 0; pass < 3; ++pass) {
+    const auto begin = Clock::now();
+    for (std::size_t i = 0; i < size; ++i) {
+      std::memcpy(input.data(), images.data() + i * in, in);
+      plan.run();
+      std::memcpy(answers.data() + i * out, output.data(), out);
+    }
+    best = std::min(best, milliseconds(Clock::now() - begin));
+  }
+  return best;
 }
 
 std::vector<double> measure_steps(runtime::Plan& plan, std::int64_t runs) {

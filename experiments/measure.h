@@ -24,6 +24,10 @@ struct Latency {
 /// one takes over 20 ms.
 Latency measure_latency(runtime::Plan& plan, std::int64_t runs = 0);
 
+/// Milliseconds for all images of a data set one by one, each copied to the plan, run, its output copied from
+/// it; the fastest of three passes.
+double measure_total(runtime::Plan& plan, const datasets::Dataset& dataset);
+
 /// Median nanoseconds of each step of a plan over `runs` runs. The clocks around the steps make them look
 /// some 20 ns slower than they are.
 std::vector<double> measure_steps(runtime::Plan& plan, std::int64_t runs);

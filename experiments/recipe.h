@@ -19,7 +19,9 @@ struct Recipe {
   int shift_pixels = 0;        ///< training images are moved at random by at most so much
   bool from_baseline = false;  ///< starts with the weights of the trained baseline of the same seed
   float pruned_by = 0.5f;      ///< share of the steps after which the sparsity is final
+  float sparsity_from = 0;     ///< where the pruning schedule begins
   float clusters_from = 0;     ///< share of the steps after which weights are clustered
+  bool codebook_per_channel = false;
   float temperature = 2;       ///< of distillation
   float hard_weight = 0.5f;    ///< the share of the true labels in distillation
 };

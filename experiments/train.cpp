@@ -35,12 +35,15 @@ compress::PruneOptions pruning(const Kind& kind, const Recipe& recipe, std::int6
   const std::int64_t end = share_of(steps, recipe.pruned_by);
   // A mask every hundredth of the way, the last one at its end.
   const std::int64_t frequency = std::max<std::int64_t>(1, end / 100);
-  return {.schedule = compress::PolynomialDecay{
-              .final = *kind.sparsity, .end = end - end % frequency, .frequency = frequency}};
+  return {.schedule = compress::PolynomialDecay{.initial = recipe.sparsity_from,
+                                                .final = *kind.sparsity,
+                                                .end = end - end % frequency,
+                                                .frequency = frequency}};
 }
 
 compress::ClusterOptions clustering(const Kind& kind, const Recipe& recipe, bool sparse, std::int64_t steps) {
   return {.clusters = kind.clusters,
+          .per_channel = recipe.codebook_per_channel,
           .init = kind.centroid_init,
           .preserve_sparsity = sparse,
           .begin = recipe.clusters_from > 0 ? share_of(steps, recipe.clusters_from) : 0};
@@ -69,7 +72,7 @@ std::vector<std::unique_ptr<optim::Callback>> attach_passes(layers::Module& mode
                                                             std::int64_t steps) {
   std::vector<std::unique_ptr<optim::Callback>> passes;
   if (start.keep_zeros) compress::from_zeros(model);
-  if (start.keep_values) compress::from_unique(model);
+  if (start.keep_values) compress::from_unique(model, {.per_channel = recipe.codebook_per_channel});
   if (kind.prunes()) passes.push_back(compress::prune(model, pruning(kind, recipe, steps)));
   if (kind.clusters > 0)
     passes.push_back(

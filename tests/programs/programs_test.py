@@ -69,7 +69,7 @@ class Programs(unittest.TestCase):
     # Right
 
     def test_every_program_has_help_and_version(self):
-        for program in ("lathe", "lathe-mnist-report"):
+        for program in ("lathe", "lathe-mnist-report", "lathe-method-table"):
             self.assertIn("--help", run(program, "--help").stdout)
             self.assertRegex(run(program, "--version").stdout, r"^lathe \d+\.\d+\.\d+\n$")
 
@@ -247,6 +247,27 @@ class Programs(unittest.TestCase):
         for name in ("tutorial_baseline_s0", "conv_baseline_s0", "tutorial_prune-0.8+qat_s0", "tutorial_kd_s0", "in all"):
             self.assertIn(name, result.stdout)
         self.assertFalse(out.exists())
+
+    def test_the_method_table_has_every_method_and_smaller_files(self):
+        out = self.folder / "methods"
+        arguments = ["--dataset", "synthetic-digits", "--epochs", "1", "--seeds", "0", "--optimisations", "none,prune_pqat", "--out", out]
+        result = run("lathe-method-table", *arguments)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("Generated data", result.stdout)
+        with open(out / "results.csv") as file:
+            rows = {(row["optimisation"], row["method"]): row for row in csv.DictReader(file)}
+        methods = ("checkpoint", "fp32", "fp16", "dynamic", "uint8", "int16x8")
+        self.assertEqual(list(rows), [(name, method) for name in ("none", "prune_pqat") for method in methods])
+        for row in rows.values():
+            self.assertGreater(float(row["accuracy"]), 0.4)
+            self.assertGreater(float(row["total_ms"]), 0)
+        for method in methods[1:]:
+            self.assertLess(float(rows["prune_pqat", method]["bytes"]), 0.5 * float(rows["none", method]["bytes"]))
+        self.assertIn("larger than that of `none` by the same method: none", (out / "report.md").read_text())
+        again = run("lathe-method-table", *arguments)
+        self.assertEqual(again.returncode, 0, again.stderr)
+        self.assertIn("is there already", again.stderr)
+        self.assert_one_line(run("lathe-method-table", "--optimisations", "prun"), 2, "no optimisation 'prun'", "prune_pqat")
 
     # Wrong
 
