@@ -10,6 +10,7 @@
 #include <lathe/compress/quantize_aware.h>
 #include <lathe/core/autograd.h>
 
+#include <array>
 #include <map>
 
 namespace lathe::compress {
@@ -80,7 +81,8 @@ graph::Graph export_quantized(layers::Module& model, const Shape& input, const Q
   TakenOut real = take_out_quantizers(traced);
   check(real.bits == 8 || options.scheme == Scheme::int16x8,
         "export_quantized: the model was trained for int16x8: give .scheme = Scheme::int16x8");
-  const Followed followed = optimize_followed(std::move(real.graph));
+  constexpr std::array kThinner = {Pass{"remove_channels", remove_channels}};
+  const Followed followed = optimize_followed(std::move(real.graph), kThinner);
   Ranges ranges(followed.origins.size());
   for (std::size_t i = 0; i < ranges.size(); ++i)
     if (followed.origins[i] >= 0) ranges[i] = real.ranges[static_cast<std::size_t>(followed.origins[i])];

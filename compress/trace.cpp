@@ -12,6 +12,7 @@
 #include <lathe/core/trace.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <unordered_map>
 
@@ -75,7 +76,8 @@ graph::Graph trace_modules(layers::Module& module, const Shape& input,
 
 graph::Graph export_float(layers::Module& module, const Shape& input) {
   const QuantizersIn off(module, QuantizerMode::off, /*activations_only=*/true);
-  graph::Graph graph = optimize(trace(module, input));
+  constexpr std::array kThinner = {Pass{"remove_channels", remove_channels}};
+  graph::Graph graph = run_passes(optimize(trace(module, input)), kThinner);
   const NoGrad no_grad;
   const layers::EvalMode evaluation(module);
   check_parity(graph, module, input);

@@ -53,12 +53,15 @@ std::int32_t classify(const runtime::Plan& plan, std::int64_t slot) {
 
 Latency measure_latency(runtime::Plan& plan, std::int64_t runs) {
   // Warm-up: caches, branch predictors and clock; at least 20 ms of work.
-  double warm = 0, last = 0;
-  for (int i = 0; i < 10 || warm < 20; ++i) warm += last = run_once(plan);
+  std::vector<double> times;
+  for (double warm = 0; times.size() < 10 || warm < 20; warm += times.back()) times.push_back(run_once(plan));
+  std::ranges::sort(times);
+  const double typical = percentile(times, 0.5);
   if (runs == 0)
-    runs = last > 20 ? 50 : std::clamp<std::int64_t>(static_cast<std::int64_t>(200 / last), 1000, 5000);
+    runs =
+        typical > 20 ? 50 : std::clamp<std::int64_t>(static_cast<std::int64_t>(200 / typical), 1000, 5000);
 
-  std::vector<double> times(static_cast<std::size_t>(runs));
+  times.assign(static_cast<std::size_t>(runs), 0);
   for (double& time : times) time = run_once(plan);
   std::ranges::sort(times);
   return {.median_ms = percentile(times, 0.5),

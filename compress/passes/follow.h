@@ -1,7 +1,9 @@
 #pragma once
 
+#include <lathe/compress/passes.h>
 #include <lathe/graph/graph.h>
 
+#include <span>
 #include <vector>
 
 namespace lathe::compress {
@@ -12,7 +14,7 @@ struct Followed {
   std::vector<graph::ValueId> origins;  ///< by ValueId: in the graph before, -1 for constants
 };
 
-/// optimize(), keeping track of values: that of a fused pattern is the output of its last op.
-Followed optimize_followed(graph::Graph graph);
+/// optimize(), and `then`, keeping track of values: that of a fused pattern is the output of its last op.
+Followed optimize_followed(graph::Graph graph, std::span<const Pass> then = {});
 
 }  // namespace lathe::compress

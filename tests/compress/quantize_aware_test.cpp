@@ -245,6 +245,10 @@ const graph::Value& weight_of(const graph::Graph& graph, std::string_view name) 
   fail("test: no constant '{}'", name);
 }
 
+std::int64_t nonzeros(const graph::Value& weight) {
+  return std::ranges::count_if(weight.elements<std::int8_t>(), [](std::int8_t code) { return code != 0; });
+}
+
 std::size_t different_codes(const graph::Value& weight) {
   std::vector<std::int8_t> codes(weight.elements<std::int8_t>().begin(),
                                  weight.elements<std::int8_t>().end());
@@ -273,11 +277,12 @@ TEST_CASE("methods in any combination and order: the same bytes, and each surviv
     std::map<std::string, std::int64_t> pruned;
     for (const PrunedWeight& weight : pruned_weights(*model))
       pruned[weight.name] = zeros(weight.mask->mask());
+    // Those in channels that the export leaves out count as zeros.
     const graph::Graph graph = export_quantized(*model, kImage);
     for (const std::string name : kWeights) {
       CAPTURE(name);
       const graph::Value& weight = weight_of(graph, name);
-      CHECK(std::ranges::count(weight.elements<std::int8_t>(), 0) >= pruned[name]);
+      CHECK(parameter(*model, name).master().shape().size() - nonzeros(weight) >= pruned[name]);
       if (all.find('C') != std::string::npos) CHECK(different_codes(weight) <= 6);
     }
     CHECK(compare(*model, graph, images(200)).worst <= 1.01);
@@ -301,7 +306,7 @@ TEST_CASE("zeros and values of a stripped model, taken up, survive quantization-
   for (const std::string name : kWeights) {
     CAPTURE(name);
     const graph::Value& weight = weight_of(graph, name);
-    CHECK(std::ranges::count(weight.elements<std::int8_t>(), 0) >= pruned[name]);
+    CHECK(parameter(*model, name).master().shape().size() - nonzeros(weight) >= pruned[name]);
     CHECK(different_codes(weight) <= 6);
   }
 }

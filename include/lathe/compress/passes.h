@@ -26,6 +26,12 @@ graph::Graph fuse_padding(const graph::Graph& graph);
 /// Values and nodes that no output depends on disappear.
 graph::Graph remove_dead_code(const graph::Graph& graph);
 
+/// A convolution or linear layer whose output only another one reads, through pooling, relu or flattening at
+/// most, loses the output channels that are 0 whatever the input (no weights, and a bias that relu stops), and
+/// those that nothing weighs; the reader loses its weights for them. So pruned models get thinner. Not part of
+/// optimize(): weights do not keep their shapes.
+graph::Graph remove_channels(const graph::Graph& graph);
+
 /// A pass and the name that errors call it by.
 struct Pass {
   std::string_view name;
@@ -36,7 +42,7 @@ struct Pass {
 /// breaks the graph.
 graph::Graph run_passes(graph::Graph graph, std::span<const Pass> passes);
 
-/// All of the above in the order that gives the smallest graph, as often as they find something.
+/// The passes above but remove_channels(), in the order that gives the smallest graph, as often as they find something.
 graph::Graph optimize(graph::Graph graph);
 
 }  // namespace lathe::compress
