@@ -29,7 +29,7 @@ Table variant_table(const std::vector<Row>& rows, const std::string& variant);
 Table training_table(const std::vector<Row>& rows);
 /// Mean, standard deviation, median, lowest and highest accuracy over the seeds of each base and kind.
 Table seed_table(const std::vector<Group>& groups);
-/// Ours beside the published grid, for the rows that both have. `kinds` is set to what stays behind.
+/// Ours beside the published grid, for the rows that both have. What stays behind is added to `behind`.
 Table published_table(const std::vector<Group>& groups, std::vector<std::string>& behind);
 
 /// A point of the plane of cost and accuracy: a base and kind as one number format.

@@ -74,6 +74,12 @@ Results read_results(const std::filesystem::path& root) {
     } catch (const Error& error) {
       run.problems.emplace_back(error.what());
     }
+  const auto order = [](const Row& row) {
+    const Cell& config = row.cell["config"];
+    const bool has_seed = config.contains("seed") && config["seed"].is_number();
+    return std::tuple(row.base, row.kind, has_seed ? config["seed"].get<double>() : 0.0, row.id);
+  };
+  std::ranges::stable_sort(run.rows, {}, order);
   check(!run.rows.empty(), "report: no result in {} can be read; the first: {}", cells.string(),
         run.problems.front());
   return run;

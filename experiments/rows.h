@@ -24,7 +24,7 @@ struct Row {
 struct Results {
   std::string name;  ///< the folder as it was given
   ResultFolder folder;
-  std::vector<Row> rows;  ///< by name; those that failed included
+  std::vector<Row> rows;  ///< by base, kind and seed; those that failed included
   std::vector<std::string> problems;
 };
 

@@ -161,10 +161,10 @@ TEST_CASE("our rows stand beside the published ones, and what is behind is named
   std::vector<std::string> behind;
   const Table table = published_table(groups, behind);
   REQUIRE(table.rows.size() == 2);
-  CHECK(table.rows[0].back() == "better");
+  CHECK(table.rows[0].back() == "accuracy and bytes better");
   CHECK(table.rows[0][3] == "+0.41");
   REQUIRE(behind.size() == 1);
-  CHECK(behind[0] == "dscnn kd: fp32 accuracy, int8 accuracy, int8 bytes");
+  CHECK(behind[0] == "dscnn kd: fp32 accuracy, int8 accuracy, int8 bytes, int8 latency (of another machine)");
 }
 
 TEST_CASE("a report is made from cells alone") {
@@ -210,6 +210,15 @@ TEST_CASE("a folder without results is refused in one line") {
   CHECK_ERROR(read_results(folder.path()), "there is no .json file");
   put(folder.path(), "x", "[]");
   CHECK_ERROR(read_results(folder.path()), "no result in");
+}
+
+TEST_CASE("cells are read in the order of their seeds") {
+  const TemporaryFolder folder;
+  for (int seed : {10, 2, 1}) put(folder.path(), make_cell("conv", "qat", seed, 0.9, 100, 1));
+  put(folder.path(), make_cell("conv", "baseline", 3, 0.9, 100, 1));
+  std::string order;
+  for (const Row& row : read_results(folder.path()).rows) order += row.id + " ";
+  CHECK(order == "conv_baseline_s3 conv_qat_s1 conv_qat_s2 conv_qat_s10 ");
 }
 
 TEST_CASE("runs are compared with the first; what one lacks is a dash") {
