@@ -229,6 +229,9 @@ int run(Arguments arguments, const std::string& command) {
   std::vector<Row> rows;
   for (const Cell& cell : cells)
     if (!cell.is_null()) rows.push_back(make_row(cell));
+  std::vector<Failure> failures;
+  for (const auto& failed : outcome.failed) failures.push_back({failed.id, failed.reason});
+  write_failures(folder, failures);
   if (!rows.empty()) {
     if (data.generated) fmt::print("Generated data ({}), not MNIST:\n", arguments.dataset);
     std::fputs(to_text(overview_table(rows)).c_str(), stdout);

@@ -32,7 +32,38 @@ Row read_row(const std::filesystem::path& path) {
   }
 }
 
+void read_failures(Results& run) {
+  const auto path = run.folder.root / "failed.json";
+  if (!std::filesystem::exists(path)) return;
+  const auto bytes = read_file(path);
+  const auto* text = reinterpret_cast<const char*>(bytes.data());
+  const Cell failed = Cell::parse(text, text + bytes.size(), nullptr, false);
+  if (!failed.is_object()) {
+    run.problems.push_back(fmt::format("{} is not a list of failures", path.string()));
+    return;
+  }
+  for (const auto& [id, reason] : failed.items()) {
+    const bool made_since = std::ranges::any_of(run.rows, [&](const Row& row) { return row.id == id; });
+    if (made_since || !reason.is_string()) continue;
+    run.rows.push_back({.id = id,
+                        .base = "?",
+                        .kind = "?",
+                        .error = reason.get<std::string>(),
+                        .cell = {{"config", Cell::object()}, {"exp_id", id}, {"error", reason}}});
+  }
+}
+
 }  // namespace
+
+void write_failures(const ResultFolder& folder, const std::vector<Failure>& failures) {
+  const auto path = folder.root / "failed.json";
+  Cell failed = Cell::object();
+  for (const Failure& failure : failures) failed[failure.id] = failure.reason;
+  if (failures.empty())
+    std::filesystem::remove(path);
+  else
+    write_file(path, failed.dump(2, ' ', false, Cell::error_handler_t::replace) + "\n");
+}
 
 std::optional<double> Row::number(std::string_view column) const {
   const auto results = cell.find("results");
@@ -74,6 +105,7 @@ Results read_results(const std::filesystem::path& root) {
     } catch (const Error& error) {
       run.problems.emplace_back(error.what());
     }
+  read_failures(run);
   const auto order = [](const Row& row) {
     const Cell& config = row.cell["config"];
     const bool has_seed = config.contains("seed") && config["seed"].is_number();

@@ -28,9 +28,18 @@ struct Results {
   std::vector<std::string> problems;
 };
 
+/// An experiment without a result, and why.
+struct Failure {
+  std::string id, reason;
+};
+
+/// Keeps what failed in failed.json, so that a report made later names it; none: removes the file.
+void write_failures(const ResultFolder& folder, const std::vector<Failure>& failures);
+
 Row make_row(const Cell& cell);
 
-/// Throws Error when there is no such folder or it has no cells.
+/// The cells, and of failed.json those that have none by now. Throws Error when there is no such folder or it
+/// has no cells.
 Results read_results(const std::filesystem::path& root);
 
 /// The number formats that any of the rows has results of: float, fp16, dynamic, int8, int16x8, then others

@@ -202,6 +202,22 @@ TEST_CASE("failed experiments and broken cells are named and the others reported
   CHECK(has(markdown, "1 experiment failed"));
 }
 
+TEST_CASE("failures are kept until there is a result") {
+  const TemporaryFolder folder;
+  put(folder.path(), make_cell("conv", "baseline", 0, 0.99, 30'000, 0.01));
+  const ResultFolder results{folder.path()};
+  write_failures(results, {{"conv_kd_s0", "out of <memory>"}, {"conv_baseline_s0", "was killed"}});
+  write_report(read_results(folder.path()), {.figures = false});
+  const std::string markdown = content(folder / "report.md");
+  CHECK(has(markdown, "`conv_kd_s0`: out of &lt;memory>"));
+  CHECK(has(markdown, "1 experiment failed"));
+  CHECK_FALSE(has(markdown, "was killed"));
+  write_failures(results, {});
+  CHECK(read_results(folder.path()).rows.size() == 1);
+  write_file(folder / "failed.json", "[");
+  CHECK(has(read_results(folder.path()).problems.at(0), "failed.json is not a list of failures"));
+}
+
 TEST_CASE("a folder without results is refused in one line") {
   const TemporaryFolder folder;
   CHECK_ERROR(read_results(folder / "nothing"), "there is no folder");
