@@ -3,9 +3,9 @@
 
 #include "estimate.h"
 #include "grid.h"
+#include "grid_program.h"
 #include "method.h"
 #include "method_tables.h"
-#include "program.h"
 #include "train.h"
 
 #include <lathe/base/error.h>
@@ -22,45 +22,21 @@ using namespace lathe::experiments;
 namespace {
 
 struct Arguments {
-  CommonOptions common;
-  std::string data;
-  std::string dataset = "mnist";
+  GridArguments grid{.seeds = {0, 1, 2}, .epochs = 5, .out = "results/method-table"};
   std::vector<std::string> optimisations = experiments::optimisations();
-  std::vector<std::uint64_t> seeds = {0, 1, 2};
-  std::int64_t epochs = 5;
-  std::int64_t batch = 128;
-  std::string out = "results/method-table";
-  bool dry_run = false;
-  bool train_only = false;
 };
 
 void add_options(CLI::App& app, Arguments& arguments) {
-  add_common_options(app, arguments.common);
-  add_data_option(app, arguments.data);
-  app.add_option("--dataset", arguments.dataset, "Data set: a folder of the data folder, or synthetic-digits")
-      ->capture_default_str();
   app.add_option("--optimisations", arguments.optimisations, "Rows of the table, separated by commas")
       ->delimiter(',')
       ->capture_default_str();
-  app.add_option("--seeds", arguments.seeds, "Seeds, separated by commas; the table has their medians")
-      ->delimiter(',')
-      ->capture_default_str();
-  app.add_option("--epochs", arguments.epochs, "Epochs of each training")
-      ->check(CLI::Range(1, 10'000))
-      ->capture_default_str();
-  app.add_option("--batch", arguments.batch, "Images per training step")
-      ->check(CLI::Range(1, 65'536))
-      ->capture_default_str();
-  app.add_option("--out", arguments.out, "Folder for the results; finished rows in it are kept")
-      ->capture_default_str();
-  app.add_flag("--dry-run", arguments.dry_run, "List the trainings and how long they would take");
-  // What this program starts itself with for each training.
-  app.add_flag("--train-only", arguments.train_only)->group("");
+  add_grid_options(app, arguments.grid);
 }
 
 CellConfig cell_of(const Arguments& arguments, const std::string& optimisation, std::uint64_t seed) {
   try {
-    return optimisation_cell(optimisation, seed, arguments.dataset, arguments.epochs, arguments.batch);
+    return optimisation_cell(optimisation, seed, arguments.grid.dataset, arguments.grid.epochs,
+                             arguments.grid.batch);
   } catch (const Error& error) {
     throw UsageError(fmt::format("--optimisations: {}", error.what()));
   }
@@ -79,7 +55,7 @@ struct Plan {
 /// The rows that are wanted and, before them, what they start from.
 Plan make_plan(const Arguments& arguments, const ResultFolder& folder) {
   Plan plan;
-  for (std::uint64_t seed : arguments.seeds) {
+  for (std::uint64_t seed : arguments.grid.seeds) {
     std::vector<std::string> wanted;
     for (const std::string& name : arguments.optimisations) {
       cell_of(arguments, name, seed);
@@ -99,26 +75,6 @@ Plan make_plan(const Arguments& arguments, const ResultFolder& folder) {
     }
   }
   return plan;
-}
-
-std::vector<std::string> worker_arguments(const Arguments& arguments, const CellConfig& config, int threads) {
-  std::vector<std::string> result{"--train-only",
-                                  "--dataset",
-                                  config.dataset,
-                                  "--optimisations",
-                                  config.kind,
-                                  "--seeds",
-                                  std::to_string(config.seed),
-                                  "--epochs",
-                                  std::to_string(config.epochs),
-                                  "--batch",
-                                  std::to_string(config.batch),
-                                  "--threads",
-                                  std::to_string(threads),
-                                  "--out",
-                                  arguments.out};
-  if (!arguments.data.empty()) result.insert(result.end(), {"--data", arguments.data});
-  return result;
 }
 
 std::string summary(const Cell& cell) {
@@ -154,7 +110,7 @@ void write_results(const std::vector<Cell>& cells, const Arguments& arguments, c
                         fmt::format("{:.3f}", *result.total_ms), fmt::format("{}", *result.bytes)});
   std::vector<std::string> behind;
   const Table published = published_method_table(results, behind);
-  std::string text = fmt::format("# Optimisations by methods on {}\n\n", arguments.dataset);
+  std::string text = fmt::format("# Optimisations by methods on {}\n\n", arguments.grid.dataset);
   if (cells[0]["generated_data"])
     text += "**The images are generated, not MNIST: these figures say nothing about real data.**\n\n";
   text += fmt::format("Made by `{}`\n\nMeasured on {}, {}.\n\n", command,
@@ -164,53 +120,57 @@ void write_results(const std::vector<Cell>& cells, const Arguments& arguments, c
       "Accuracy of the test set in percent / milliseconds for all its images one by one / KB of the file, "
       "medians of {} "
       "seeds. `checkpoint` is the module in batches of 32.\n\n",
-      arguments.seeds.size());
+      arguments.grid.seeds.size());
   text += to_markdown(method_table(results));
   text += fmt::format("\nFiles larger than that of `none` by the same method: {}.\n", joined(grown(results)));
   text += "\n## Beside the published figures\n\n" + to_markdown(published);
   text += fmt::format("\nLess accurate or larger than published: {}.\n", joined(behind));
-  const ResultFolder folder{arguments.out};
+  const ResultFolder folder{arguments.grid.out};
   write_file(folder.root / "results.csv", to_csv(csv));
   write_file(folder.root / "report.md", text);
 }
 
 int run(const Arguments& arguments, const std::string& command) {
-  const ResultFolder folder{arguments.out};
+  const ResultFolder folder{arguments.grid.out};
   Plan plan = make_plan(arguments, folder);
-  const datasets::Named data = datasets::open(arguments.dataset, datasets::data_root(arguments.data));
+  const datasets::Named data =
+      datasets::open(arguments.grid.dataset, datasets::data_root(arguments.grid.data));
   const optim::InterruptGuard interrupt;
-  if (arguments.train_only) {
-    set_num_threads(arguments.common.threads);
+  if (arguments.grid.train_only) {
+    set_num_threads(arguments.grid.common.threads);
     const CellOptions options{.quiet = true, .status = stderr, .interrupt = interrupt.flag()};
     return train_optimisation(plan.configs.back(), data, folder, options) ? 0 : interrupt.exit_code();
   }
-  const bool quiet = arguments.common.quiet;
+  const bool quiet = arguments.grid.common.quiet;
   if (data.generated && !quiet)
-    fmt::print(stderr, "{} is generated: the results say nothing about real data\n", arguments.dataset);
+    fmt::print(stderr, "{} is generated: the results say nothing about real data\n", arguments.grid.dataset);
 
-  const Threads threads = share_threads(arguments.common.threads, plan.jobs.size());
+  const Threads threads = share_threads(arguments.grid.common.threads, plan.jobs.size());
   set_num_threads(1);
   TrainingEstimate estimate;
   for (std::size_t i = 0; i < plan.jobs.size(); ++i)
     if (!plan.jobs[i].finished)
       plan.jobs[i].seconds =
           estimate.seconds(like_grid(plan.configs[i]), training_images(plan.configs[i], data));
-  if (arguments.dry_run) {
+  if (arguments.grid.dry_run) {
     std::fputs(plan_text(plan.jobs, threads).c_str(), stdout);
     return 0;
   }
-  const GridHooks hooks{
-      .worker =
-          [&](const std::string& id) {
-            return worker_arguments(arguments, plan.configs[plan.place_of(id)], threads.each);
-          },
-      .measure =
-          [&](const std::string& id) {
-            const std::size_t i = plan.place_of(id);
-            plan.cells[i] =
-                run_optimisation(plan.configs[i], data, folder, {.quiet = true, .command = command});
-            return summary(plan.cells[i]);
-          }};
+  const GridHooks hooks{.worker =
+                            [&](const std::string& id) {
+                              const CellConfig& config = plan.configs[plan.place_of(id)];
+                              std::vector<std::string> result =
+                                  worker_arguments(arguments.grid, config, threads.each);
+                              result.insert(result.end(), {"--optimisations", config.kind});
+                              return result;
+                            },
+                        .measure =
+                            [&](const std::string& id) {
+                              const std::size_t i = plan.place_of(id);
+                              plan.cells[i] = run_optimisation(plan.configs[i], data, folder,
+                                                               {.quiet = true, .command = command});
+                              return summary(plan.cells[i]);
+                            }};
   const GridOutcome outcome =
       run_grid(plan.jobs, hooks, {.at_once = threads.at_once, .quiet = quiet, .interrupt = interrupt.flag()});
   if (outcome.interrupted) {
@@ -223,7 +183,7 @@ int run(const Arguments& arguments, const std::string& command) {
   if (!cells.empty()) {
     write_results(cells, arguments, command);
     const std::vector<MethodResult> results = method_results(cells);
-    if (data.generated) fmt::print("Generated data ({}), not MNIST:\n", arguments.dataset);
+    if (data.generated) fmt::print("Generated data ({}), not MNIST:\n", arguments.grid.dataset);
     std::fputs("accuracy in % / ms for the test set one by one / KB\n", stdout);
     std::fputs(to_text(method_table(results)).c_str(), stdout);
   }
@@ -241,7 +201,6 @@ int main(int argc, char** argv) {
       "lathe-method-table");
   Arguments arguments;
   add_options(app, arguments);
-  std::string command = "lathe-method-table";
-  for (int i = 1; i < argc; ++i) command += std::string(" ") + argv[i];
-  return run_program(app, argc, argv, [&] { return run(arguments, command); });
+  return run_program(app, argc, argv,
+                     [&] { return run(arguments, command_line("lathe-method-table", argc, argv)); });
 }

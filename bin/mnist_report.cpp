@@ -4,9 +4,8 @@
 #include "cell.h"
 #include "estimate.h"
 #include "grid.h"
-#include "grid_view.h"
+#include "grid_program.h"
 #include "kind.h"
-#include "program.h"
 #include "recipe.h"
 #include "report.h"
 #include "train.h"
@@ -25,51 +24,25 @@ using namespace lathe::experiments;
 namespace {
 
 struct Arguments {
-  CommonOptions common;
-  std::string data;
-  std::string dataset = "mnist";
+  GridArguments grid;
   std::vector<std::string> bases = {"conv", "dscnn"};
   std::vector<std::string> kinds;
-  std::vector<std::uint64_t> seeds = {0};
-  std::int64_t epochs = 10;
-  std::int64_t batch = 128;
-  std::string out = "results";
   bool quick = false;
-  bool dry_run = false;
-  bool train_only = false;
 };
 
 void add_options(CLI::App& app, Arguments& arguments) {
-  add_common_options(app, arguments.common);
-  add_data_option(app, arguments.data);
-  app.add_option("--dataset", arguments.dataset, "Data set: a folder of the data folder, or synthetic-digits")
-      ->capture_default_str();
   app.add_option("--bases", arguments.bases, "Models, separated by commas")
       ->delimiter(',')
       ->capture_default_str();
-  app.add_option("--kinds", arguments.kinds,
-                 "What is done to each model, separated by commas: baseline, or passes joined by + out of "
-                 "kd, prune-S "
-                 "(prune-0.8, prune-2:4), cluster-K, qat; pqat, cqat and pcqat stand for the usual "
-                 "combinations. Default: "
-                 "baseline, qat, prune-0.8, cluster-8, and for dscnn kd")
+  app.add_option(
+         "--kinds", arguments.kinds,
+         "What is done to each model, separated by commas: baseline, or passes joined by + out of "
+         "kd, prune-S (prune-0.8, prune-2:4), cluster-K, qat; pqat, cqat and pcqat stand for the usual "
+         "combinations. Default: baseline, qat, prune-0.8, cluster-8, and for dscnn kd")
       ->delimiter(',');
-  app.add_option("--seeds", arguments.seeds, "Seeds, separated by commas")
-      ->delimiter(',')
-      ->capture_default_str();
-  app.add_option("--epochs", arguments.epochs, "Epochs of training")
-      ->check(CLI::Range(1, 10'000))
-      ->capture_default_str();
-  app.add_option("--batch", arguments.batch, "Images per training step")
-      ->check(CLI::Range(1, 65'536))
-      ->capture_default_str();
-  app.add_option("--out", arguments.out, "Folder for the results; finished experiments in it are kept")
-      ->capture_default_str();
+  add_grid_options(app, arguments.grid);
   app.add_flag("--quick", arguments.quick,
                "A few minutes at most: 2 epochs on 12,000 images, the first seed only");
-  app.add_flag("--dry-run", arguments.dry_run, "List the experiments and how long they would take");
-  // What this program starts itself with for each training.
-  app.add_flag("--train-only", arguments.train_only)->group("");
 }
 
 /// What is done to a model unless --kinds says otherwise: the published grid.
@@ -85,33 +58,9 @@ std::vector<std::string> kinds_of(const Arguments& arguments, const std::string&
   return kinds;
 }
 
-/// The arguments with which this program trains one cell.
-std::vector<std::string> worker_arguments(const Arguments& arguments, const CellConfig& config, int threads) {
-  std::vector<std::string> result{"--train-only",
-                                  "--dataset",
-                                  config.dataset,
-                                  "--bases",
-                                  config.base,
-                                  "--kinds",
-                                  config.kind,
-                                  "--seeds",
-                                  std::to_string(config.seed),
-                                  "--epochs",
-                                  std::to_string(config.epochs),
-                                  "--batch",
-                                  std::to_string(config.batch),
-                                  "--threads",
-                                  std::to_string(threads),
-                                  "--out",
-                                  arguments.out};
-  if (arguments.quick) result.emplace_back("--quick");
-  if (!arguments.data.empty()) result.insert(result.end(), {"--data", arguments.data});
-  return result;
-}
-
 std::vector<CellConfig> make_grid(const Arguments& arguments) {
   std::vector<CellConfig> grid;
-  for (std::uint64_t seed : arguments.seeds)
+  for (std::uint64_t seed : arguments.grid.seeds)
     for (const std::string& base : arguments.bases) {
       try {
         layers::find_model(base);
@@ -122,9 +71,9 @@ std::vector<CellConfig> make_grid(const Arguments& arguments) {
         grid.push_back({.base = base,
                         .kind = kind,
                         .seed = seed,
-                        .dataset = arguments.dataset,
-                        .epochs = arguments.epochs,
-                        .batch = arguments.batch,
+                        .dataset = arguments.grid.dataset,
+                        .epochs = arguments.grid.epochs,
+                        .batch = arguments.grid.batch,
                         .train_limit = arguments.quick ? 12'000 : 0});
     }
   return grid;
@@ -158,7 +107,7 @@ int train_only(const Arguments& arguments, const std::vector<CellConfig>& grid, 
   for (const CellConfig& config : grid) {
     const CellOptions options{.quiet = true, .status = stderr, .interrupt = interrupt.flag()};
     const Recipe recipe = recipe_for(config.base, parse_kind(config.kind));
-    if (!train_cell(config, recipe, data, {arguments.out}, options)) return interrupt.exit_code();
+    if (!train_cell(config, recipe, data, {arguments.grid.out}, options)) return interrupt.exit_code();
   }
   return 0;
 }
@@ -173,35 +122,36 @@ std::string summary(const Cell& cell) {
 
 int run(Arguments arguments, const std::string& command) {
   if (arguments.quick) {
-    arguments.epochs = std::min<std::int64_t>(arguments.epochs, 2);
-    arguments.seeds.resize(1);
+    arguments.grid.epochs = std::min<std::int64_t>(arguments.grid.epochs, 2);
+    arguments.grid.seeds.resize(1);
   }
   const std::vector<CellConfig> grid = make_grid(arguments);
-  const ResultFolder folder{arguments.out};
+  const ResultFolder folder{arguments.grid.out};
   // Looked at first: a cell with other settings is an error before any work is done.
   std::vector<Cell> cells;
   for (const CellConfig& config : grid) cells.push_back(find_cell(config, folder));
-  const datasets::Named data = datasets::open(arguments.dataset, datasets::data_root(arguments.data));
-  if (arguments.train_only) {
-    set_num_threads(arguments.common.threads);
+  const datasets::Named data =
+      datasets::open(arguments.grid.dataset, datasets::data_root(arguments.grid.data));
+  if (arguments.grid.train_only) {
+    set_num_threads(arguments.grid.common.threads);
     return train_only(arguments, grid, data);
   }
-  const bool quiet = arguments.common.quiet;
+  const bool quiet = arguments.grid.common.quiet;
   if (data.generated && !quiet)
-    fmt::print(stderr, "{} is generated: the results say nothing about real data\n", arguments.dataset);
+    fmt::print(stderr, "{} is generated: the results say nothing about real data\n", arguments.grid.dataset);
 
   std::vector<CellConfig> configs;
   std::vector<Job> jobs = make_jobs(grid, cells, configs);
-  const Threads threads = share_threads(arguments.common.threads, jobs.size());
+  const Threads threads = share_threads(arguments.grid.common.threads, jobs.size());
   set_num_threads(1);
   TrainingEstimate estimate;
   for (std::size_t i = 0; i < jobs.size(); ++i)
     if (!jobs[i].finished) jobs[i].seconds = estimate.seconds(configs[i], training_images(configs[i], data));
-  if (arguments.dry_run) {
+  if (arguments.grid.dry_run) {
     std::fputs(plan_text(jobs, threads).c_str(), stdout);
     return 0;
   }
-  if (arguments.common.threads > 0) set_num_threads(arguments.common.threads);
+  if (arguments.grid.common.threads > 0) set_num_threads(arguments.grid.common.threads);
 
   const auto place_of = [&](const std::string& id) {
     return static_cast<std::size_t>(std::ranges::find(grid, id, &CellConfig::id) - grid.begin());
@@ -210,7 +160,10 @@ int run(Arguments arguments, const std::string& command) {
       .worker =
           [&](const std::string& id) {
             const auto i = static_cast<std::size_t>(std::ranges::find(jobs, id, &Job::id) - jobs.begin());
-            return worker_arguments(arguments, configs[i], threads.each);
+            std::vector<std::string> result = worker_arguments(arguments.grid, configs[i], threads.each);
+            result.insert(result.end(), {"--bases", configs[i].base, "--kinds", configs[i].kind});
+            if (arguments.quick) result.emplace_back("--quick");
+            return result;
           },
       .measure =
           [&](const std::string& id) {
@@ -233,9 +186,9 @@ int run(Arguments arguments, const std::string& command) {
   for (const auto& failed : outcome.failed) failures.push_back({failed.id, failed.reason});
   write_failures(folder, failures);
   if (!rows.empty()) {
-    if (data.generated) fmt::print("Generated data ({}), not MNIST:\n", arguments.dataset);
+    if (data.generated) fmt::print("Generated data ({}), not MNIST:\n", arguments.grid.dataset);
     std::fputs(to_text(overview_table(rows)).c_str(), stdout);
-    if (arguments.seeds.size() > 1) fmt::print("\n{}", to_text(seed_table(group_rows(rows))));
+    if (arguments.grid.seeds.size() > 1) fmt::print("\n{}", to_text(seed_table(group_rows(rows))));
     for (const std::string& line : write_report(folder, {.command = command}))
       fmt::print(stderr, "lathe-mnist-report: {}\n", line);
   }
@@ -252,7 +205,6 @@ int main(int argc, char** argv) {
       "lathe-mnist-report");
   Arguments arguments;
   add_options(app, arguments);
-  std::string command = "lathe-mnist-report";
-  for (int i = 1; i < argc; ++i) command += std::string(" ") + argv[i];
-  return run_program(app, argc, argv, [&] { return run(arguments, command); });
+  return run_program(app, argc, argv,
+                     [&] { return run(arguments, command_line("lathe-mnist-report", argc, argv)); });
 }

@@ -58,8 +58,7 @@ Latency measure_latency(runtime::Plan& plan, std::int64_t runs) {
   std::ranges::sort(times);
   const double typical = percentile(times, 0.5);
   if (runs == 0)
-    runs =
-        typical > 20 ? 50 : std::clamp<std::int64_t>(static_cast<std::int64_t>(200 / typical), 1000, 5000);
+    runs = typical > 20 ? 50 : std::clamp<std::int64_t>(static_cast<std::int64_t>(200 / typical), 1000, 5000);
 
   times.assign(static_cast<std::size_t>(runs), 0);
   for (double& time : times) time = run_once(plan);
