@@ -138,7 +138,10 @@ int run(const Arguments& arguments, const std::string& command) {
   const optim::InterruptGuard interrupt;
   if (arguments.grid.train_only) {
     set_num_threads(arguments.grid.common.threads);
-    const CellOptions options{.quiet = true, .status = stderr, .interrupt = interrupt.flag()};
+    const CellOptions options{.quiet = true,
+                              .tensorboard = arguments.grid.tensorboard,
+                              .status = stderr,
+                              .interrupt = interrupt.flag()};
     return train_optimisation(plan.configs.back(), data, folder, options) ? 0 : interrupt.exit_code();
   }
   const bool quiet = arguments.grid.common.quiet;

@@ -105,7 +105,10 @@ std::vector<Job> make_jobs(const std::vector<CellConfig>& grid, const std::vecto
 int train_only(const Arguments& arguments, const std::vector<CellConfig>& grid, const datasets::Named& data) {
   const optim::InterruptGuard interrupt;
   for (const CellConfig& config : grid) {
-    const CellOptions options{.quiet = true, .status = stderr, .interrupt = interrupt.flag()};
+    const CellOptions options{.quiet = true,
+                              .tensorboard = arguments.grid.tensorboard,
+                              .status = stderr,
+                              .interrupt = interrupt.flag()};
     const Recipe recipe = recipe_for(config.base, parse_kind(config.kind));
     if (!train_cell(config, recipe, data, {arguments.grid.out}, options)) return interrupt.exit_code();
   }

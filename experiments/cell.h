@@ -58,9 +58,10 @@ std::vector<Cell> read_cells(const ResultFolder& folder);
 
 struct CellOptions {
   bool quiet = false;
-  std::string title;            ///< in front of progress lines
-  std::string command;          ///< what is kept in the cell as its maker
-  std::FILE* status = nullptr;  ///< where status lines of the training go (training_status.h)
+  std::string title;                  ///< in front of progress lines
+  std::string command;                ///< what is kept in the cell as its maker
+  std::filesystem::path tensorboard;  ///< folder for event files, one folder in it by cell; empty: none
+  std::FILE* status = nullptr;        ///< where status lines of the training go (training_status.h)
   const std::atomic<bool>* interrupt = nullptr;
 };
 

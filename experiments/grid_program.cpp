@@ -18,6 +18,8 @@ void add_grid_options(CLI::App& app, GridArguments& arguments) {
       ->capture_default_str();
   app.add_option("--out", arguments.out, "Folder for the results; finished experiments in it are kept")
       ->capture_default_str();
+  app.add_option("--tensorboard", arguments.tensorboard,
+                 "Folder for event files of the trainings, for tensorboard --logdir");
   app.add_flag("--dry-run", arguments.dry_run, "List the trainings and how long they would take");
   app.add_flag("--train-only", arguments.train_only)->group("");
 }
@@ -38,6 +40,7 @@ std::vector<std::string> worker_arguments(const GridArguments& arguments, const 
                                   "--out",
                                   arguments.out};
   if (!arguments.data.empty()) result.insert(result.end(), {"--data", arguments.data});
+  if (!arguments.tensorboard.empty()) result.insert(result.end(), {"--tensorboard", arguments.tensorboard});
   return result;
 }
 

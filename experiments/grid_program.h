@@ -20,6 +20,7 @@ struct GridArguments {
   std::int64_t epochs = 10;
   std::int64_t batch = 128;
   std::string out = "results";
+  std::string tensorboard;  ///< folder for event files; empty: none
   bool dry_run = false;
   bool train_only = false;  ///< hidden: what the program starts itself with for each training
 };

@@ -12,8 +12,6 @@
 namespace lathe::experiments {
 namespace {
 
-constexpr std::int64_t kSamples = 50;
-
 std::vector<layers::NamedParameter> weight_tensors(const layers::Module& model) {
   std::vector<layers::NamedParameter> result;
   for (auto& named : model.parameters())
@@ -23,6 +21,19 @@ std::vector<layers::NamedParameter> weight_tensors(const layers::Module& model) 
 }
 
 }  // namespace
+
+std::vector<std::pair<std::string, Tensor>> weights_in_use(layers::Module& model) {
+  const NoGrad no_grad;
+  const layers::EvalMode eval(model);
+  std::vector<std::pair<std::string, Tensor>> result;
+  for (const auto& [name, parameter] : weight_tensors(model)) result.emplace_back(name, parameter.value());
+  return result;
+}
+
+double share_of_zeros(const Tensor& weight) {
+  const auto zeros = std::ranges::count(weight.span<float>(), 0.0f);
+  return static_cast<double>(zeros) / static_cast<double>(weight.size());
+}
 
 nlohmann::ordered_json weight_histogram(std::span<const float> values, double width) {
   constexpr std::int64_t kMost = 200;
@@ -75,27 +86,19 @@ void LayerHistory::step_end(optim::TrainState& state) {
 }
 
 void LayerHistory::epoch_end(optim::TrainState& state) {
-  const NoGrad no_grad;
-  const layers::EvalMode eval(state.model);
-  for (const auto& [name, parameter] : weight_tensors(state.model))
+  for (const auto& [name, value] : weights_in_use(state.model))
     for (auto& weight : record_["weights"])
-      if (weight["name"] == name) {
-        const Tensor value = parameter.value();
+      if (weight["name"] == name)
         weight["after"] = weight_histogram(value.span<float>(), weight["before"]["width"].get<double>());
-      }
   write_file(path_, record_.dump() + "\n");
 }
 
 void LayerHistory::sample(optim::TrainState& state, std::int64_t step) {
-  const NoGrad no_grad;
-  const layers::EvalMode eval(state.model);
   record_["steps"].push_back(step);
-  for (const auto& [name, parameter] : weight_tensors(state.model))
+  for (const auto& [name, value] : weights_in_use(state.model))
     for (auto& weight : record_["weights"])
       if (weight["name"] == name) {
-        const Tensor value = parameter.value();
-        const auto zeros = std::ranges::count(value.span<float>(), 0.0f);
-        weight["sparsity"].push_back(static_cast<double>(zeros) / static_cast<double>(value.size()));
+        weight["sparsity"].push_back(share_of_zeros(value));
         weight["values"].push_back(compress::count_unique(value.span<float>()));
       }
 }

@@ -4,8 +4,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace lathe::experiments {
 
@@ -14,6 +18,8 @@ namespace lathe::experiments {
 /// written at each epoch's end; a resumed run goes on with what was recorded.
 class LayerHistory : public optim::Callback {
  public:
+  static constexpr std::int64_t kSamples = 50;
+
   explicit LayerHistory(std::filesystem::path path) : path_(std::move(path)) {}
   void fit_begin(optim::TrainState&) override;
   void epoch_end(optim::TrainState&) override;
@@ -28,6 +34,11 @@ class LayerHistory : public optim::Callback {
   std::filesystem::path path_;
   nlohmann::ordered_json record_;
 };
+
+/// The weight tensors (those of rank 2 and more) by name, as the forward pass of evaluation sees them.
+std::vector<std::pair<std::string, Tensor>> weights_in_use(layers::Module& model);
+/// 0..1.
+double share_of_zeros(const Tensor& weight);
 
 /// {"width", "first", "counts"}: counts[i] values lie nearest to (first + i) * width; zero is in the middle
 /// of a bin. Values beyond 200 bins are counted in the outermost; those that are not finite are left out.

@@ -22,8 +22,8 @@ struct Recipe {
   float sparsity_from = 0;     ///< where the pruning schedule begins
   float clusters_from = 0;     ///< share of the steps after which weights are clustered
   bool codebook_per_channel = false;
-  float temperature = 2;       ///< of distillation
-  float hard_weight = 0.5f;    ///< the share of the true labels in distillation
+  float temperature = 2;     ///< of distillation
+  float hard_weight = 0.5f;  ///< the share of the true labels in distillation
 };
 
 /// Throws Error when there is no such model.

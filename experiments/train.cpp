@@ -1,6 +1,7 @@
 #include "train.h"
 
 #include "layer_history.h"
+#include "tensorboard/callback.h"
 #include "training_status.h"
 
 #include <lathe/compress/cluster.h>
@@ -135,6 +136,7 @@ std::optional<TrainedModel> train_model(const CellConfig& config, const Kind& ki
   if (options.status) trainer.add(std::make_unique<StatusLines>(options.status));
   trainer.add(std::make_unique<optim::HistoryCsv>(folder.history(id)));
   trainer.add(std::make_unique<LayerHistory>(folder.layer_history(id)));
+  if (!options.tensorboard.empty()) trainer.add(std::make_unique<TensorBoard>(options.tensorboard / id));
   const auto trained = trainer.fit(train, &validation);
   if (trained.interrupted) return {};
 

@@ -52,7 +52,7 @@ class Programs(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="lathe-programs-"))
         cls.out = cls.folder / "out"
-        cls.report = run("lathe-mnist-report", *GRID, "--out", cls.out)
+        cls.report = run("lathe-mnist-report", *GRID, "--out", cls.out, "--tensorboard", cls.folder / "events")
         cls.int8 = cls.out / "models/tutorial_baseline_s0.int8.lathe"
         cls.float = cls.out / "models/tutorial_baseline_s0.float.lathe"
 
@@ -72,6 +72,11 @@ class Programs(unittest.TestCase):
         for program in ("lathe", "lathe-mnist-report", "lathe-method-table"):
             self.assertIn("--help", run(program, "--help").stdout)
             self.assertRegex(run(program, "--version").stdout, r"^lathe \d+\.\d+\.\d+\n$")
+
+    def test_each_training_of_the_grid_has_its_event_file(self):
+        file, = (self.folder / "events/tutorial_baseline_s0").iterdir()
+        self.assertRegex(file.name, r"^events\.out\.tfevents\.")
+        self.assertIn(b"accuracy/validation", file.read_bytes())
 
     def test_the_grid_writes_all_its_files(self):
         self.assertEqual(self.report.returncode, 0, self.report.stderr)
