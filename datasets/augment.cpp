@@ -20,6 +20,11 @@ void shift(std::span<float> values, std::int64_t extent, std::int64_t block, std
   }
 }
 
+/// Rec. 601; the value itself of one channel.
+float luma(const float* pixel, std::size_t channels) {
+  return channels == 3 ? 0.299f * pixel[0] + 0.587f * pixel[1] + 0.114f * pixel[2] : pixel[0];
+}
+
 }  // namespace
 
 Transform random_shift(int most) {
@@ -35,6 +40,44 @@ Transform random_shift(int most) {
       shift(image.subspan(static_cast<std::size_t>(row * width * channels),
                           static_cast<std::size_t>(width * channels)),
             width, channels, right);
+  };
+}
+
+Transform random_flip(float probability) {
+  check(probability >= 0 && probability <= 1, "random_flip: probability {}, expected 0..1", probability);
+  return [probability](std::span<float> image, const Shape& shape, Rng rng) {
+    if (rng.uniform() >= probability) return;
+    const std::int64_t height = shape[0], width = shape[1], channels = shape[2];
+    for (std::int64_t y = 0; y < height; ++y) {
+      float* row = image.data() + y * width * channels;
+      for (std::int64_t x = 0; x < width / 2; ++x)
+        std::swap_ranges(row + x * channels, row + (x + 1) * channels, row + (width - 1 - x) * channels);
+    }
+  };
+}
+
+Transform random_colour(const ColourOptions& options) {
+  check(options.brightness >= 0 && options.contrast >= 0 && options.saturation >= 0,
+        "random_colour: strengths {}, {} and {}, expected at least 0", options.brightness, options.contrast,
+        options.saturation);
+  return [options](std::span<float> image, const Shape& shape, Rng rng) {
+    const auto draw = [&](float strength) { return std::max(0.0f, rng.uniform(1 - strength, 1 + strength)); };
+    const float brightness = draw(options.brightness), contrast = draw(options.contrast);
+    const float saturation = draw(options.saturation);
+    const auto channels = static_cast<std::size_t>(shape[2]);
+    const auto clip = [](float value) { return std::clamp(value, 0.0f, 1.0f); };
+    double sum = 0;
+    for (std::size_t i = 0; i < image.size(); i += channels) {
+      for (std::size_t c = 0; c < channels; ++c) image[i + c] = clip(image[i + c] * brightness);
+      sum += static_cast<double>(luma(&image[i], channels));
+    }
+    const float grey = static_cast<float>(sum / static_cast<double>(image.size() / channels));
+    for (std::size_t i = 0; i < image.size(); i += channels) {
+      for (std::size_t c = 0; c < channels; ++c) image[i + c] = clip(grey + (image[i + c] - grey) * contrast);
+      if (channels != 3) continue;
+      const float own = luma(&image[i], channels);
+      for (std::size_t c = 0; c < channels; ++c) image[i + c] = clip(own + (image[i + c] - own) * saturation);
+    }
   };
 }
 

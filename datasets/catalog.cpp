@@ -1,7 +1,10 @@
 #include <lathe/base/error.h>
 #include <lathe/datasets/dataset.h>
+#include <lathe/datasets/folder.h>
 #include <lathe/datasets/idx.h>
 #include <lathe/datasets/synthetic_digits.h>
+
+#include "folder_parts.h"
 
 #include <algorithm>
 #include <array>
@@ -36,6 +39,22 @@ std::optional<std::filesystem::path> find(const std::filesystem::path& folder, c
   return std::nullopt;
 }
 
+bool holds_idx(const std::filesystem::path& folder) {
+  return std::any_of(kAllFiles.begin(), kAllFiles.end(),
+                     [&](const FileName& file) { return find(folder, file).has_value(); });
+}
+
+/// A sub-folder that holds a photo.
+bool holds_photos(const std::filesystem::path& folder) {
+  std::error_code failed;
+  if (!std::filesystem::is_directory(folder, failed)) return false;
+  try {
+    return !list_folder(folder).photos.empty();
+  } catch (const Error&) {
+    return false;  // what cannot be looked into
+  }
+}
+
 std::string how_to_get(std::string_view name) {
   return fmt::format(
       "`lathe data fetch mnist` downloads MNIST; --data DIR or LATHE_DATA=DIR names the folder that holds "
@@ -43,11 +62,11 @@ std::string how_to_get(std::string_view name) {
       name, kSyntheticDigits);
 }
 
-Named open_folder(std::string_view name, const std::filesystem::path& folder) {
+Named open_idx_folder(std::string_view name, const std::filesystem::path& folder) {
   const auto path = [&](const FileName& file) {
     const auto found = find(folder, file);
-    check(found.has_value(), "data set {}: {} holds neither {} nor {}.gz ({})", name, folder.string(),
-          file.name, file.name, how_to_get(name));
+    check(found.has_value(), "data set {}: {} holds neither {} nor {}.gz, nor sub-folders of photos ({})",
+          name, folder.string(), file.name, file.name, how_to_get(name));
     return *found;
   };
   Named result;
@@ -72,6 +91,10 @@ std::string describe(const Named& data) {
 }  // namespace
 
 Named open(std::string_view name, const std::filesystem::path& root) {
+  return open(name, root, FolderOptions{});
+}
+
+Named open(std::string_view name, const std::filesystem::path& root, const FolderOptions& options) {
   check(!name.empty(), "data set: the name is empty");
   if (name == kSyntheticDigits) {
     constexpr std::uint64_t kTrainSeed = 1, kTestSeed = 2;
@@ -82,7 +105,12 @@ Named open(std::string_view name, const std::filesystem::path& root) {
   std::error_code failed;
   const bool there = std::filesystem::is_directory(folder, failed);
   check(there, "data set {}: there is no folder {} ({})", name, folder.string(), how_to_get(name));
-  return open_folder(name, folder);
+  if (!holds_idx(folder) && holds_photos(folder)) {
+    Named result = open_folder(folder, options);
+    result.name = name;
+    return result;
+  }
+  return open_idx_folder(name, folder);
 }
 
 std::filesystem::path data_root(const std::filesystem::path& directory) {
@@ -96,8 +124,7 @@ std::vector<Listing> list(const std::filesystem::path& root) {
   std::error_code failed;
   for (std::filesystem::directory_iterator entry(root, failed), end; !failed && entry != end;
        entry.increment(failed)) {
-    const auto holds = [&](const FileName& file) { return find(entry->path(), file).has_value(); };
-    if (std::any_of(kAllFiles.begin(), kAllFiles.end(), holds)) folders.push_back(entry->path());
+    if (holds_idx(entry->path()) || holds_photos(entry->path())) folders.push_back(entry->path());
   }
   std::sort(folders.begin(), folders.end());
 
@@ -106,7 +133,13 @@ std::vector<Listing> list(const std::filesystem::path& root) {
     Listing& listing = result.emplace_back();
     listing.name = folder.filename().string();
     try {
-      listing.about = describe(open_folder(listing.name, folder));
+      if (holds_idx(folder)) {
+        listing.about = describe(open_idx_folder(listing.name, folder));
+      } else {
+        const FolderContent content = list_folder(folder);
+        check_classes(folder, content);
+        listing.about = describe(content);
+      }
       listing.usable = true;
     } catch (const Error& error) {
       listing.about = error.what();

@@ -57,6 +57,8 @@ Picture decode_picture(std::span<const std::byte> file, const std::string& name)
   const std::string_view format = format_of(file);
   check(!format.empty(), "{}: not a PNG, JPEG or BMP picture", name);
   check(format != "JPEG" || huffman_tables_fit(file), "{}: damaged JPEG picture (bad Huffman table)", name);
+  check(format != "JPEG" || colours_known(file),
+        "{}: JPEG picture of four colour components without a word on what they are", name);
   check(::stbi_info_from_memory(bytes, length, &picture.width, &picture.height, &picture.channels) != 0,
         "{}: damaged {} picture, or of a kind that is not read: its header makes no sense", name, format);
   const std::int64_t pixels = std::int64_t{picture.width} * picture.height;

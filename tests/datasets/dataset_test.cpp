@@ -205,16 +205,25 @@ TEST_CASE("list: usable sets, damaged ones with the reason, and the generated on
   put_file(root / "a-bad/t10k-labels-idx1-ubyte", "junk");
   std::filesystem::create_directories(root / "pictures");
   put_file(root / "a-file", "x");
+  for (const char* photo : {"cat/1.jpg", "cat/2.jpg", "cat/3.jpg", "cat/4.jpg", "cat/5.jpg", "dog/1.jpg"})
+    put_file(root / "c-photos" / photo, "not looked at");
+  put_file(root / "d-photos/cat/1.jpg", "not looked at");
   const std::vector<Listing> all = list(root.path());
-  REQUIRE(all.size() == 3);
+  REQUIRE(all.size() == 5);
   CHECK(all[0].name == "a-bad");
   CHECK_FALSE(all[0].usable);
   CHECK(all[0].about.find("not an IDX file") != std::string::npos);
   CHECK(all[1].name == "b-good");
   CHECK(all[1].usable);
   CHECK(all[1].about == "30 training and 20 test images, 5x4x1, 10 classes");
-  CHECK(all[2].name == "synthetic-digits");
-  CHECK(all[2].about == "60000 training and 10000 test images, 28x28x1, 10 classes, generated");
+  CHECK(all[2].name == "c-photos");
+  CHECK(all[2].usable);
+  CHECK(all[2].about == "5 training and 1 test photos, 2 classes: cat, dog");
+  CHECK(all[3].name == "d-photos");
+  CHECK_FALSE(all[3].usable);
+  CHECK(all[3].about.find("1 sub-folders, expected one for each class, at least 2") != std::string::npos);
+  CHECK(all[4].name == "synthetic-digits");
+  CHECK(all[4].about == "60000 training and 10000 test images, 28x28x1, 10 classes, generated");
   CHECK(list(root / "nowhere").size() == 1);
 }
 

@@ -144,6 +144,72 @@ TEST_CASE("Huffman tables with more symbols than there can be never reach the de
   CHECK(decode(commented, {24, 32, 3}).shape() == decode(whole, {24, 32, 3}).shape());
 }
 
+namespace {
+
+/// EXIF data that say nothing but the orientation.
+std::string exif_segment(int orientation, bool big_endian) {
+  const auto number = [&](int value, int size) {
+    std::string text;
+    for (int i = 0; i < size; ++i) text += static_cast<char>(value >> 8 * (big_endian ? size - 1 - i : i));
+    return text;
+  };
+  const std::string tiff = (big_endian ? std::string("MM\0*", 4) : std::string("II*\0", 4)) + number(8, 4) +
+                           number(1, 2) + number(0x0112, 2) + number(3, 2) + number(1, 4) +
+                           number(orientation, 2) + number(0, 2) + number(0, 4);
+  const std::string content = std::string("Exif\0\0", 6) + tiff;
+  const std::size_t length = content.size() + 2;
+  return std::string("\xFF\xE1") + static_cast<char>(length >> 8) + static_cast<char>(length) + content;
+}
+
+}  // namespace
+
+TEST_CASE("image: a photo is turned upright as its camera says") {
+  // Dark but for the upper left quarter; where the light quarter goes under each orientation.
+  const Size size{32, 32};
+  std::vector<std::uint8_t> pixels(32 * 32, 0);
+  for (std::size_t i = 0; i < pixels.size(); ++i)
+    if (i / 32 < 16 && i % 32 < 16) pixels[i] = 255;
+  const std::string plain = jpeg(size, pixels);
+  constexpr std::size_t kQuarter[] = {0, 0, 1, 3, 2, 0, 1, 3, 2, 0};  // 0 upper left, 1 right, 2 lower left
+  for (const bool big_endian : {false, true})
+    for (int orientation = 0; orientation <= 9; ++orientation) {
+      std::string turned = plain;
+      turned.insert(2, exif_segment(orientation, big_endian));
+      const auto quarters = values(turned, {2, 2, 1});
+      INFO("orientation ", orientation);
+      for (std::size_t i = 0; i < 4; ++i)
+        CHECK((quarters[i] > 0.5f) == (i == kQuarter[static_cast<std::size_t>(orientation)]));
+    }
+  // Turned by a quarter, width and height change places: 48x16 with its right third light.
+  std::vector<std::uint8_t> wide(48 * 16, 0);
+  for (std::size_t i = 0; i < wide.size(); ++i)
+    if (i % 48 >= 32) wide[i] = 255;
+  std::string turned = jpeg({48, 16}, wide);
+  turned.insert(2, exif_segment(6, true));
+  const auto thirds = values(turned, {3, 1, 1});
+  CHECK(thirds[0] < 0.2f);
+  CHECK(thirds[2] > 0.8f);
+  // A directory that lies outside of the segment says nothing.
+  std::string damaged = exif_segment(6, true);
+  damaged[4 + 6 + 4] = '\x7F';
+  std::string odd = plain;
+  odd.insert(2, damaged);
+  CHECK(values(odd, {2, 2, 1})[0] > 0.5f);
+}
+
+TEST_CASE("image: four colour components that nothing explains are refused") {
+  const std::string start = "\xFF\xD8";
+  const std::string frame(
+      "\xFF\xC0\x00\x14\x08\x00\x10\x00\x10\x04\x01\x11\x00\x02\x11\x00\x03\x11\x00\x04\x11\x00", 22);
+  CHECK_ERROR(decode(start + frame, {8, 8, 3}),
+              "a.png: JPEG picture of four colour components without a word on what they are");
+  const std::string adobe(
+      "\xFF\xEE\x00\x0E"
+      "Adobe\x00\x64\x00\x00\x00\x00\x02",
+      16);
+  CHECK_ERROR(decode(start + adobe + frame, {8, 8, 3}), "a.png: damaged JPEG picture");
+}
+
 TEST_CASE("image: damaged pictures give an error or some picture, never worse") {
   const Size size{24, 20};
   Rng rng(1);
@@ -209,4 +275,17 @@ TEST_CASE("image: real photos and awkward files of many programs") {
     INFO(name);
     CHECK(difference / static_cast<double>(original.size()) < 0.01);
   }
+
+  const auto distance = [](const Tensor& a, const Tensor& b) {
+    double sum = 0;
+    for (std::size_t i = 0; i < a.span<float>().size(); ++i)
+      sum += std::abs(a.span<float>()[i] - b.span<float>()[i]);
+    return sum / static_cast<double>(a.size());
+  };
+  CHECK(distance(original, dog("derived/dog1_cmyk.jpg")) < 0.01);
+  // Stored lying on its side, shown upright.
+  const auto grey = [&](const std::string& name) {
+    return read_image(folder / "decoder_misc" / name, {32, 32, 1});
+  };
+  CHECK(distance(grey("hopper_gray.jpg"), grey("hopper_orientation_6.jpg")) < 0.02);
 }

@@ -53,29 +53,39 @@ DatasetPtr map(DatasetPtr source, Transform transform);
 /// source. Throws Error when share is outside [0,1) or a part would be empty.
 std::pair<DatasetPtr, DatasetPtr> split(DatasetPtr source, double share, std::uint64_t seed);
 
+/// A file of a data set that is left out.
+struct SkippedFile {
+  std::string name;
+  std::string reason;
+};
+
 /// What a name stands for: training and test set.
 struct Named {
   std::string name;
   DatasetPtr train;
   DatasetPtr test;
-  bool generated = false;  ///< not real data: every output that shows results says so
+  bool generated = false;      ///< not real data: every output that shows results says so
+  DatasetPtr validation = {};  ///< null: the set has none, who needs one splits it off
+  std::vector<SkippedFile> skipped = {};
 };
 
 /// Opens a data set by name: `synthetic-digits` is generated (60000 and 10000 images, made when the first one
 /// is read); else a folder `root`/name with the four IDX files of MNIST:
 /// {train,t10k}-{images-idx3,labels-idx1}-ubyte, with or without
-/// `.gz`, also spelled with a dot before `idx`. Throws Error that says where it looked and how to get the
-/// data.
+/// `.gz`, also spelled with a dot before `idx`; or a folder `root`/name with one sub-folder of photos for
+/// each class (datasets/folder.h, there too for its options). Throws Error that says where it looked and how
+/// to get the data.
 Named open(std::string_view name, const std::filesystem::path& root);
 
 /// `directory` if not empty, else $LATHE_DATA, else ./data.
 std::filesystem::path data_root(const std::filesystem::path& directory = {});
 
-/// What can be opened: the folders of `root` that hold IDX files, and the generated sets.
+/// What can be opened: the folders of `root` that hold IDX files or folders of photos, which are counted, not
+/// read; and the generated sets.
 struct Listing {
   std::string name;
-  std::string
-      about;  ///< "60000 training and 10000 test images, 28x28x1, 10 classes" or what is wrong with it
+  /// "60000 training and 10000 test images, 28x28x1, 10 classes" or what is wrong with it
+  std::string about;
   bool usable = false;
 };
 std::vector<Listing> list(const std::filesystem::path& root);

@@ -20,10 +20,11 @@ struct ImageOptions {
 };
 
 /// Reads a PNG, JPEG or BMP file as [1,H,W,C] f32 in 0..1, where `shape` is [H,W,C] and C is 1 (Rec. 601
-/// luma) or 3. What is transparent shows white. Resized by a triangle filter as wide as a pixel of the
-/// result, at least one of the picture. The orientation in a camera's EXIF data is not looked at. Throws
-/// Error naming the file: missing, not a picture, damaged or cut off, larger than 64 million pixels or 256
-/// MiB.
+/// luma) or 3. What is transparent shows white. Turned upright as the EXIF data of a camera's JPEG say.
+/// Resized by a triangle filter whose half width is a pixel of the result, at least one of the picture, with
+/// pixel centres at halves (as Pillow's BILINEAR). Throws Error naming the file: missing, not a picture,
+/// damaged or cut off, of a kind that is not read (arithmetic coding, CMYK that no Adobe segment explains),
+/// larger than 64 million pixels or 256 MiB.
 Tensor read_image(const std::filesystem::path& path, const Shape& shape, const ImageOptions& options = {});
 
 /// The same from the bytes of a file; errors begin with `name`.
