@@ -18,6 +18,14 @@ Recipe recipe_for(std::string_view model, const Kind& kind) {
   // the peak. A teacher changes none; its student ends alike on all seeds with the lower one.
   const bool repairs = kind.prunes() || kind.clusters > 0 || kind.quantization_aware;
   recipe.peak_learning_rate = !smallest ? 1e-3f : repairs ? 1e-2f : 5e-3f;
+  // With one convolution and one linear layer there is little to repair with: pruned slowly, at a high peak
+  // and on the images as they are, tutorial ends 0.65 points higher (validation, 5 epochs, 80 %, three
+  // seeds).
+  if (model == "tutorial" && kind.prunes()) {
+    recipe.peak_learning_rate = 7e-3f;
+    recipe.pruned_by = 0.7f;
+    recipe.shift_pixels = 0;
+  }
   // Codebooks are placed on the weights that are left.
   if (kind.prunes() && kind.clusters > 0) recipe.clusters_from = recipe.pruned_by;
   return recipe;
