@@ -81,6 +81,8 @@ void plan_run(benchmark::State& state, const layers::ModelInfo& info, Variant va
   }
 }
 
+bool for_digits(const layers::ModelInfo& info) { return info.input == Shape{1, 28, 28, 1}; }
+
 /// Keeps the median of each benchmark's real time for the ratios.
 class RatioReporter : public benchmark::ConsoleReporter {
  public:
@@ -93,6 +95,7 @@ class RatioReporter : public benchmark::ConsoleReporter {
 
   void print_ratios() const {
     for (const layers::ModelInfo& info : layers::models()) {
+      if (!for_digits(info)) continue;
       print(fmt::format("{} training, 2 threads against 1", info.name),
             fmt::format("train/{}/threads_1", info.name), fmt::format("train/{}/threads_2", info.name),
             "us a step");
@@ -118,6 +121,7 @@ class RatioReporter : public benchmark::ConsoleReporter {
 
 int main(int argc, char** argv) {
   for (const layers::ModelInfo& info : layers::models()) {
+    if (!for_digits(info)) continue;
     for (int threads : {1, 2})
       benchmark::RegisterBenchmark(fmt::format("train/{}/threads_{}", info.name, threads).c_str(), train_step,
                                    info, threads)

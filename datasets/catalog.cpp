@@ -3,6 +3,7 @@
 #include <lathe/datasets/folder.h>
 #include <lathe/datasets/idx.h>
 #include <lathe/datasets/synthetic_digits.h>
+#include <lathe/datasets/synthetic_shapes.h>
 
 #include "folder_parts.h"
 
@@ -15,7 +16,8 @@
 namespace lathe::datasets {
 namespace {
 
-constexpr std::string_view kSyntheticDigits = "synthetic-digits";
+constexpr std::string_view kSyntheticDigits = "synthetic-digits", kSyntheticShapes = "synthetic-shapes";
+constexpr std::uint64_t kTrainSeed = 1, kTestSeed = 2;  // of generated sets
 
 /// The name of a file of MNIST and how else it is spelled.
 struct FileName {
@@ -58,8 +60,8 @@ bool holds_photos(const std::filesystem::path& folder) {
 std::string how_to_get(std::string_view name) {
   return fmt::format(
       "`lathe data fetch mnist` downloads MNIST; --data DIR or LATHE_DATA=DIR names the folder that holds "
-      "{}/; {} is generated and always there",
-      name, kSyntheticDigits);
+      "{}/; {} and {} are generated and always there",
+      name, kSyntheticDigits, kSyntheticShapes);
 }
 
 Named open_idx_folder(std::string_view name, const std::filesystem::path& folder) {
@@ -97,9 +99,15 @@ Named open(std::string_view name, const std::filesystem::path& root) {
 Named open(std::string_view name, const std::filesystem::path& root, const FolderOptions& options) {
   check(!name.empty(), "data set: the name is empty");
   if (name == kSyntheticDigits) {
-    constexpr std::uint64_t kTrainSeed = 1, kTestSeed = 2;
     return {std::string(name), synthetic_digits(60'000, kTrainSeed), synthetic_digits(10'000, kTestSeed),
             true};
+  }
+  if (name == kSyntheticShapes) {
+    const auto count = [&](std::int64_t all) {
+      return options.limit > 0 ? std::min(all, 2 * options.limit) : all;
+    };
+    return {std::string(name), synthetic_shapes(count(8'000), kTrainSeed, options.image),
+            synthetic_shapes(count(2'000), kTestSeed, options.image), true};
   }
   const std::filesystem::path folder = root / name;
   std::error_code failed;
@@ -145,7 +153,8 @@ std::vector<Listing> list(const std::filesystem::path& root) {
       listing.about = error.what();
     }
   }
-  result.push_back({std::string(kSyntheticDigits), describe(open(kSyntheticDigits, root)), true});
+  for (const std::string_view generated : {kSyntheticDigits, kSyntheticShapes})
+    result.push_back({std::string(generated), describe(open(generated, root)), true});
   return result;
 }
 

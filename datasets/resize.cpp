@@ -75,8 +75,11 @@ Box middle_box(std::int64_t image_width, std::int64_t image_height, std::int64_t
   Box box;
   box.width = std::min(whole_width, whole_height * aspect);
   box.height = std::min(whole_height, box.width / aspect);
-  box.left = (whole_width - box.width) / 2;
-  box.top = (whole_height - box.height) / 2;
+  // In whole pixels of the result, as if the whole image were resized and then cut: half a pixel would blur
+  // an image that is not resized at all.
+  const auto middle = [](double room, double pixel) { return std::round(room / 2 / pixel) * pixel; };
+  box.left = middle(whole_width - box.width, box.width / static_cast<double>(width));
+  box.top = middle(whole_height - box.height, box.height / static_cast<double>(height));
   return box;
 }
 

@@ -16,7 +16,8 @@ struct Box {
   double height = 0;
 };
 
-/// The largest box in the middle of an image whose aspect ratio is width / height.
+/// The largest box in the middle of an image whose aspect ratio is width / height, for a result of that size.
+/// It begins at a whole pixel of the result.
 Box middle_box(std::int64_t image_width, std::int64_t image_height, std::int64_t width, std::int64_t height);
 
 /// Writes row `y` of the image as width * channels floats.

@@ -1,3 +1,4 @@
+#include <lathe/layers/image_models.h>
 #include <lathe/layers/models.h>
 
 #include <array>
@@ -65,6 +66,21 @@ std::span<const ModelInfo> models() {
       ModelInfo{"tutorial", "one convolution and a linear layer", {1, 28, 28, 1}, 10, make_tutorial},
       ModelInfo{"conv", "two convolutions with max pooling", {1, 28, 28, 1}, 10, make_conv},
       ModelInfo{"dscnn", "depthwise separable convolutions with batch norm", {1, 28, 28, 1}, 10, make_dscnn},
+      ModelInfo{"small_cnn",
+                "five convolutions with batch norm, for photos",
+                {1, 128, 128, 3},
+                2,
+                [] { return small_cnn(2); }},
+      ModelInfo{"mobilenet_v2",
+                "MobileNetV2 1.0 with batch norm folded",
+                {1, 224, 224, 3},
+                2,
+                [] { return mobilenet_v2(2); }},
+      ModelInfo{"efficientnet_b0",
+                "EfficientNet-B0 with a head of three layers",
+                {1, 224, 224, 3},
+                2,
+                [] { return efficientnet_b0(2); }},
   };
   return kModels;
 }

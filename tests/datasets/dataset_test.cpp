@@ -209,7 +209,7 @@ TEST_CASE("list: usable sets, damaged ones with the reason, and the generated on
     put_file(root / "c-photos" / photo, "not looked at");
   put_file(root / "d-photos/cat/1.jpg", "not looked at");
   const std::vector<Listing> all = list(root.path());
-  REQUIRE(all.size() == 5);
+  REQUIRE(all.size() == 6);
   CHECK(all[0].name == "a-bad");
   CHECK_FALSE(all[0].usable);
   CHECK(all[0].about.find("not an IDX file") != std::string::npos);
@@ -224,7 +224,8 @@ TEST_CASE("list: usable sets, damaged ones with the reason, and the generated on
   CHECK(all[3].about.find("1 sub-folders, expected one for each class, at least 2") != std::string::npos);
   CHECK(all[4].name == "synthetic-digits");
   CHECK(all[4].about == "60000 training and 10000 test images, 28x28x1, 10 classes, generated");
-  CHECK(list(root / "nowhere").size() == 1);
+  CHECK(all[5].name == "synthetic-shapes");
+  CHECK(list(root / "nowhere").size() == 2);
 }
 
 TEST_CASE("open: the real MNIST") {

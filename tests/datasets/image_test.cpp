@@ -86,6 +86,12 @@ TEST_CASE("image: crop takes the middle, stretch takes all") {
   check_close(values(tall, {1, 1, 1}, {.fit = ImageOptions::Fit::crop}), {128 * kScale}, 0.002f);
 }
 
+TEST_CASE("image: cutting alone does not blur, whatever is left over on the sides") {
+  const std::string odd = png({5, 2}, {10, 20, 30, 40, 50, 60, 70, 80, 90, 100});
+  check_close(values(odd, {2, 2, 1}, {.fit = ImageOptions::Fit::crop}),
+              {30 * kScale, 40 * kScale, 80 * kScale, 90 * kScale});
+}
+
 TEST_CASE("image: files that are no pictures are refused") {
   const TemporaryFolder folder;
   put_file(folder / "empty.png", "");

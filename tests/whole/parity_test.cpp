@@ -59,6 +59,7 @@ TEST_CASE("deployed plans give what the module gives, at every level, for every 
   const datasets::Named data = open_digits();
   const datasets::DataLoader loader(data.test, {.batch = 100});
   for (const layers::ModelInfo& info : layers::models()) {
+    if (info.input != Shape{1, 28, 28, 1}) continue;  // for photos
     CAPTURE(std::string(info.name));
     const auto model = train(info, data);
     const graph::Graph graph = compress::export_float(*model, info.input);

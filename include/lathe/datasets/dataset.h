@@ -70,8 +70,8 @@ struct Named {
 };
 
 /// Opens a data set by name: `synthetic-digits` is generated (60000 and 10000 images, made when the first one
-/// is read); else a folder `root`/name with the four IDX files of MNIST:
-/// {train,t10k}-{images-idx3,labels-idx1}-ubyte, with or without
+/// is read), `synthetic-shapes` too (8000 and 2000 pictures of 224x224x3); else a folder `root`/name with the
+/// four IDX files of MNIST: {train,t10k}-{images-idx3,labels-idx1}-ubyte, with or without
 /// `.gz`, also spelled with a dot before `idx`; or a folder `root`/name with one sub-folder of photos for
 /// each class (datasets/folder.h, there too for its options). Throws Error that says where it looked and how
 /// to get the data.

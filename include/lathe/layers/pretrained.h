@@ -1,0 +1,47 @@
+#pragma once
+
+#include <lathe/layers/checkpoint.h>
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lathe::layers {
+
+/// How tensors of a file from elsewhere become those of a module.
+struct PretrainedOptions {
+  /// The file's name for a tensor of the module ("features.0.0.weight"); empty: the file has none, and the
+  /// tensor stays as it is. Unset: the same names.
+  std::function<std::string(const std::string& name)> name = {};
+  /// The part of the module, by its path, that may stay as it is when the file's has other shapes or is
+  /// missing: the head, when the classes are others. Empty: none.
+  std::string head = {};
+};
+
+/// What load_pretrained() did.
+struct Pretrained {
+  std::size_t loaded = 0;              ///< tensors
+  std::vector<std::string> unchanged;  ///< tensors of the module that stayed as they were
+};
+
+/// Copies tensors, f32 or f16, into a module. Throws Error that lists all tensors that are missing, that the
+/// module has no use for, or that have a wrong shape or type, and then changes nothing. `from` stands in
+/// front of it.
+Pretrained load_pretrained(Module& module, const std::vector<NamedTensor>& tensors, const std::string& from,
+                           const PretrainedOptions& options = {});
+
+/// Reads a safetensors file into a bundled model (models.h): its own checkpoints, for mobilenet_v2 files with
+/// torchvision's names too. The head stays as it is when the file's is for other classes.
+Pretrained load_pretrained(Module& module, std::string_view model, const std::filesystem::path& path);
+
+/// Switches off the gradients of all parameters whose name or layer matches one of these globs (fnmatch(3),
+/// dots are no borders: "features.*"). Returns how many elements are frozen. Throws Error when a pattern
+/// matches nothing.
+std::int64_t freeze(Module& module, const std::vector<std::string>& patterns);
+
+/// The parameters that are not frozen: those an optimiser takes.
+std::vector<NamedParameter> trainable_parameters(const Module& module);
+
+}  // namespace lathe::layers

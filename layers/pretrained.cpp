@@ -1,0 +1,125 @@
+#include <lathe/base/half.h>
+#include <lathe/layers/pretrained.h>
+
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace lathe::layers {
+namespace {
+
+constexpr std::size_t kMostListed = 12;
+
+std::string describe(const Tensor& tensor) {
+  return fmt::format("{}{}", to_string(tensor.dtype()), to_string(tensor.shape()));
+}
+
+bool is_float(const Tensor& tensor) { return tensor.dtype() == Dtype::f32 || tensor.dtype() == Dtype::f16; }
+
+bool below(const std::string& name, const std::string& path) {
+  return !path.empty() && name.starts_with(path + ".");
+}
+
+void copy_values(const Tensor& from, Tensor& to) {
+  const auto out = to.mutable_span<float>();
+  if (from.dtype() == Dtype::f32) {
+    std::ranges::copy(from.span<float>(), out.begin());
+    return;
+  }
+  const std::span<const std::byte> bytes = from.raw();
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    std::uint16_t bits = 0;
+    std::memcpy(&bits, bytes.data() + i * sizeof(bits), sizeof(bits));
+    out[i] = half_to_float(bits);
+  }
+}
+
+/// "; missing: a, b and 3 more", or nothing.
+std::string listed(std::string_view what, const std::vector<std::string>& names) {
+  if (names.empty()) return {};
+  std::string text = fmt::format("; {} {}: ", names.size(), what);
+  for (std::size_t i = 0; i < std::min(names.size(), kMostListed); ++i)
+    text += (i == 0 ? "" : ", ") + names[i];
+  if (names.size() > kMostListed) text += fmt::format(" and {} more", names.size() - kMostListed);
+  return text;
+}
+
+}  // namespace
+
+Pretrained load_pretrained(Module& module, const std::vector<NamedTensor>& tensors, const std::string& from,
+                           const PretrainedOptions& options) {
+  std::map<std::string_view, const Tensor*> given;
+  for (const NamedTensor& named : tensors) given.emplace(named.name, &named.tensor);
+  std::set<std::string_view> used;
+  std::vector<std::string> missing, wrong, extra;
+  std::vector<std::pair<const Tensor*, Tensor>> copies;
+  Pretrained result;
+  for (const NamedTensor& own : weights(module)) {
+    const std::string name = options.name ? options.name(own.name) : own.name;
+    const auto found = name.empty() ? given.end() : given.find(name);
+    const bool replaceable = name.empty() || below(own.name, options.head);
+    if (found != given.end()) used.insert(found->first);
+    if (found != given.end() && found->second->shape() == own.tensor.shape() && is_float(*found->second))
+      copies.emplace_back(found->second, own.tensor);
+    else if (replaceable)
+      result.unchanged.push_back(own.name);
+    else if (found == given.end())
+      missing.push_back(name + " " + describe(own.tensor));
+    else
+      wrong.push_back(
+          fmt::format("{} is {}, expected {}", name, describe(*found->second), describe(own.tensor)));
+  }
+  for (const NamedTensor& named : tensors)
+    if (!used.contains(named.name)) extra.push_back(named.name + " " + describe(named.tensor));
+  check(missing.empty() && wrong.empty() && extra.empty(), "{}: its tensors are not those of the model{}{}{}",
+        from, listed("missing", missing), listed("of a wrong shape or type", wrong),
+        listed("that the model does not have", extra));
+  for (auto& [source, target] : copies) copy_values(*source, target);
+  result.loaded = copies.size();
+  return result;
+}
+
+Pretrained load_pretrained(Module& module, std::string_view model, const std::filesystem::path& path) {
+  const Checkpoint checkpoint = load_safetensors(path);
+  const auto holds = [&](std::string_view name) {
+    return std::ranges::find(checkpoint.tensors, name, &NamedTensor::name) != checkpoint.tensors.end();
+  };
+  PretrainedOptions options{.head = "classifier"};
+  // Files from elsewhere leave the normalisation to whoever reads the images.
+  if (model == "mobilenet_v2" && !holds("normalize.mean"))
+    options.name = [](const std::string& name) { return below(name, "normalize") ? std::string() : name; };
+  return load_pretrained(module, checkpoint.tensors, path.string(), options);
+}
+
+std::int64_t freeze(Module& module, const std::vector<std::string>& patterns) {
+  std::vector<NamedParameter> parameters = module.parameters();
+  for (const std::string& pattern : patterns) {
+    bool matched = false;
+    for (NamedParameter& named : parameters) {
+      const std::string layer = named.name.substr(0, named.name.rfind('.'));
+      if (::fnmatch(pattern.c_str(), named.name.c_str(), 0) != 0 &&
+          ::fnmatch(pattern.c_str(), layer.c_str(), 0) != 0)
+        continue;
+      named.parameter.master().set_requires_grad(false);
+      matched = true;
+    }
+    std::string names;
+    for (const NamedParameter& named : parameters) names += (names.empty() ? "" : ", ") + named.name;
+    check(matched, "freeze: '{}' matches no parameter; there are: {}", pattern, names);
+  }
+  std::int64_t frozen = 0;
+  for (const NamedParameter& named : parameters)
+    if (!named.parameter.master().requires_grad()) frozen += named.parameter.master().size();
+  return frozen;
+}
+
+std::vector<NamedParameter> trainable_parameters(const Module& module) {
+  std::vector<NamedParameter> result = module.parameters();
+  std::erase_if(result,
+                [](const NamedParameter& named) { return !named.parameter.master().requires_grad(); });
+  return result;
+}
+
+}  // namespace lathe::layers
