@@ -43,6 +43,7 @@ def arguments():
     parser.add_argument("--peers", default="onnxruntime,pytorch", help="separated by commas (default: %(default)s)")
     parser.add_argument("--what", default="latency,loop,training", help="separated by commas (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=15, help="turns of each side (default: %(default)s)")
+    parser.add_argument("--threads", default="1,2", help="of training, separated by commas (default: %(default)s)")
     parser.add_argument("--loops", type=int, default=5, help="turns of the loop over all test images (default: %(default)s)")
     parser.add_argument("--runs", type=int, default=500, help="timed runs in a turn, batch 1 (default: %(default)s)")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build", help="build folder (default: %(default)s)")
@@ -59,6 +60,9 @@ def arguments():
         if unknown or (not chosen and name != "peers"):
             parser.error(f"--{name}: expected some of {', '.join(known)}; got {getattr(options, name)!r}")
         setattr(options, name, chosen)
+    if not all(word.isdecimal() and int(word) > 0 for word in options.threads.split(",")):
+        parser.error(f"--threads: expected numbers above 0, separated by commas; got {options.threads!r}")
+    options.threads = [int(word) for word in options.threads.split(",")]
     if min(options.rounds, options.loops, options.runs) < 1:
         parser.error("--rounds, --loops and --runs are 1 or more")
     return options
@@ -72,7 +76,8 @@ def install(command, what, instead):
         raise Failure(f"cannot install {what}: there is no {command[0]}; {instead}")
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode != 0:
-        said = "\n".join((result.stderr or result.stdout).strip().splitlines()[-5:])
+        lines = (result.stderr or result.stdout).strip().splitlines()
+        said = "\n".join(lines if len(lines) <= 6 else [*lines[:3], "...", *lines[-3:]])  # npm's cause comes first, apt's last
         raise Failure(f"cannot install {what}: `{' '.join(command)}` failed (is its registry reachable?); {instead}\n{said}")
 
 
@@ -82,7 +87,7 @@ def onnxruntime_library(options):
     if not glob.glob(pattern) and not options.no_install:
         options.cache.mkdir(parents=True, exist_ok=True)
         # Its install script would fetch GPU libraries from elsewhere; what is needed is in the package.
-        install(["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(options.cache),
+        install(["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", "--prefix", str(options.cache),
                  "onnxruntime-node"], "ONNX Runtime", "--peers pytorch goes without it")
     if not (found := sorted(glob.glob(pattern))):
         raise Failure(f"ONNX Runtime is not installed: there is no {pattern}; --peers pytorch goes without it")
@@ -177,8 +182,8 @@ class Side:
             pass  # why it went is read below
         return self._line()
 
-    def times(self, count):
-        return [int(word) for word in self.ask(f"time {count}").split()]
+    def times(self, count, request="time"):
+        return [int(word) for word in self.ask(f"{request} {count}").split()]
 
     def close(self):
         self.process.kill()
@@ -277,8 +282,11 @@ def measure_training(model, threads, options, images, labels):
         if "pytorch" in options.peers:
             sides["pytorch"] = Side(f"PyTorch, training {model}",
                                     [sys.executable, HERE / "torch_peer.py", "train", model, threads, images, labels], greets=True)
-        counts = {side.name: max(5, min(200, round(4e8 / statistics.median(side.times(5))))) for side in sides.values()}
-        answers = turns(sides, options.rounds, lambda side: side.times(counts[side.name]))
+        # One thread by its processor time: a step is long enough for others to get the core within it. Two threads wait for
+        # each other, and only an idle machine shows what they do.
+        request = "cpu" if threads == 1 else "time"
+        counts = {side.name: max(5, min(200, round(4e8 / statistics.median(side.times(5, request))))) for side in sides.values()}
+        answers = turns(sides, options.rounds, lambda side: side.times(counts[side.name], request))
     measured = {name: summary(rounds) for name, rounds in answers.items()}
     for figures in measured.values():
         figures["images_per_second"] = BATCH / figures["median"] * 1e9
@@ -325,11 +333,11 @@ def print_tables(result, options):
         print("Batch 1, one thread, median (90th percentile):\n")
         print(times_table(result["latency"], peers, "us", 1e3, True))
     if result["loop"]:
-        print(f"{result['environment']['test_images']:,} images one by one, one thread, median:\n")
+        print(f"{result['environment']['test_images']:,} images one by one, one thread, processor time, median:\n")
         print(times_table(result["loop"], peers, "ms", 1e6, False))
     if result["training"]:
         both = "pytorch" in peers
-        print("Training, batch 128, Adam, images/s, median:\n")
+        print("Training, batch 128, Adam, images/s, median (one thread: of processor time; two: on an idle machine only):\n")
         print(table(["model", "threads", "lathe"] + ["PyTorch", "lathe / PyTorch"] * both,
                     [[f"`{entry['model']}`", str(entry["threads"]),
                       *(amount(entry["sides"][name]["images_per_second"]) for name in ["lathe"] + ["pytorch"] * both),
@@ -383,7 +391,7 @@ def compare(options, folder):
                         result[kind].append({"model": model, "format": form, "sides": measured, "ratios": paired(measured)})
     if "training" in options.what:
         for model in options.models:
-            for threads in range(1, min(2, os.cpu_count()) + 1):
+            for threads in options.threads:
                 print(f"{model}, training on {threads} threads", file=sys.stderr)
                 measured = measure_training(model, threads, options, images, label_file)
                 result["training"].append({"model": model, "threads": threads, "sides": measured, "ratios": paired(measured)})

@@ -46,8 +46,9 @@ void train(const std::string& name, int threads, const std::string& images_path,
   };
   for (std::string request; std::cin >> request;) {
     std::size_t steps = 0;
-    if (request != "time" || !(std::cin >> steps)) throw std::runtime_error("unknown request: " + request);
-    peers::answer_time(steps, load, [&] {
+    if (!peers::is_timing(request) || !(std::cin >> steps))
+      throw std::runtime_error("unknown request: " + request);
+    peers::answer_time(request, steps, load, [&] {
       cross_entropy((*model)(image_batch), label_batch).backward();
       optimizer.step();
       optimizer.clear_grads();

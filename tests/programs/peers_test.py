@@ -62,10 +62,10 @@ class Sides(unittest.TestCase):
 
 class Messages(unittest.TestCase):
     def test_unknown_words(self):
-        for option in ("--models", "--peers", "--what"):
+        for option in ("--models", "--peers", "--what", "--threads"):
             result = run(option, "nothing")
             self.assertEqual(result.returncode, 2)
-            self.assertIn(f"{option}: expected some of", result.stderr)
+            self.assertIn(f"{option}: expected", result.stderr)
 
     def test_what_cannot_be_installed_is_named(self):
         with self.assertRaisesRegex(compare.Failure, "cannot install X: there is no no-such-program; do without"):
