@@ -52,26 +52,31 @@ std::int64_t offset_of(Sums sums, std::int32_t shift, std::int32_t zero_point) {
 
 }  // namespace
 
-const LaneRescale* make_lane_rescale(Sums sums, const Rescale& rescale, std::span<const std::int64_t> bound,
-                                     std::size_t lanes, Store& store) {
+std::span<LaneRescale> make_lane_rescale(Sums sums, const Rescale& rescale,
+                                         std::span<const std::int64_t> bound, std::size_t lanes, Store& store,
+                                         const LaneOrder& order) {
   const std::size_t groups = (lanes + kLanes - 1) / kLanes;
   const std::span<LaneRescale> result = store.array<LaneRescale>(groups);
   for (std::size_t lane = 0; lane < groups * kLanes; ++lane) {
-    const std::size_t channel = lane % bound.size();
+    const std::size_t channel =
+        static_cast<std::size_t>(order(static_cast<std::int64_t>(lane))) % bound.size();
     const ChannelFactor factor = factor_of(sums, rescale, bound[channel], channel);
-    if (!factor.exact) return nullptr;
+    if (!factor.exact) return {};
     LaneRescale& group = result[lane / kLanes];
     const std::size_t i = lane % kLanes;
     group.multiplier[i] = factor.multiplier;
+    if (i % 2 == 1) group.odd_multiplier[i - 1] = factor.multiplier;
     group.shift[i] = factor.shift - 1;
     (i % 2 == 0 ? group.even_offset : group.odd_offset)[i / 2] =
         offset_of(sums, factor.shift, rescale.zero_point);
   }
-  return result.data();
+  return result;
 }
 
 CodeLimits code_limits(const Rescale& rescale) {
-  return {.low = rescale.low, .high = rescale.high, .negative = rescale.low < rescale.zero_point};
+  return {.low = rescale.low,
+          .high = rescale.high,
+          .rescaling = rescale.low < rescale.zero_point ? Rescaling::negative : Rescaling::fixed};
 }
 
 IntegerLayer::IntegerLayer(const Site& site, graph::Activation activation, Sums sums, std::int32_t offset,
@@ -100,6 +105,27 @@ IntegerLayer::IntegerLayer(const Site& site, graph::Activation activation, Sums 
     bound_.push_back(magnitude * largest_code + std::abs(bias_[c]));
     bias_[c] -= offset * sum;
   }
+  limits_ = code_limits(rescale_);
+  if (sums == Sums::i8 && site.blocking->real_rescaling) find_reals();
+}
+
+void IntegerLayer::find_reals() {
+  if (limits_.rescaling == Rescaling::negative) return;
+  Rescaling rescaling = Rescaling::real;
+  for (std::size_t c = 0; c < bound_.size(); ++c) {
+    const ChannelFactor factor = factor_of(sums_, rescale_, bound_[c], c);
+    if (!factor.exact || factor.multiplier == 0) return reals_.clear();
+    const std::optional<RealRescale> real = find_real_rescale({.multiplier = factor.multiplier,
+                                                               .shift = factor.shift,
+                                                               .zero_point = rescale_.zero_point,
+                                                               .low = rescale_.low,
+                                                               .high = rescale_.high,
+                                                               .bound = bound_[c]});
+    if (!real) return reals_.clear();
+    if (real->delta != 0) rescaling = Rescaling::exceptions;
+    reals_.push_back(*real);
+  }
+  limits_.rescaling = rescaling;
 }
 
 bool IntegerLayer::fits() const {
@@ -109,9 +135,9 @@ bool IntegerLayer::fits() const {
 const void* IntegerLayer::bias(const LaneChannels& lanes, Store& store) const {
   const auto fill = [&](auto result) {
     for (std::size_t i = 0; i < result.size(); ++i) {
-      const auto channel =
-          static_cast<std::size_t>(lanes.first) + i % static_cast<std::size_t>(lanes.channels);
-      result[i] = static_cast<typename decltype(result)::value_type>(bias_[channel]);  // i8: modulo 2^32
+      const std::int64_t channel = lanes.first + lanes.order(static_cast<std::int64_t>(i)) % lanes.channels;
+      result[i] = static_cast<typename decltype(result)::value_type>(
+          bias_[static_cast<std::size_t>(channel)]);  // i8: modulo 2^32
     }
     return static_cast<const void*>(result.data());
   };
@@ -126,7 +152,20 @@ const LaneRescale* IntegerLayer::rescale(const LaneChannels& lanes, Store& store
   own.exponent += lanes.first;
   const auto bound = std::span(bound_).subspan(static_cast<std::size_t>(lanes.first),
                                                static_cast<std::size_t>(lanes.channels));
-  return make_lane_rescale(sums_, own, bound, static_cast<std::size_t>(lanes.lanes), store);
+  const std::span<LaneRescale> result =
+      make_lane_rescale(sums_, own, bound, static_cast<std::size_t>(lanes.lanes), store, lanes.order);
+  if (result.empty()) return nullptr;
+  for (std::int64_t lane = 0; lane < lanes.lanes && !reals_.empty(); ++lane) {
+    LaneRescale& group = result[static_cast<std::size_t>(lane / kLanes)];
+    const auto i = static_cast<std::size_t>(lane % kLanes);
+    const RealRescale& real =
+        reals_[static_cast<std::size_t>(lanes.first + lanes.order(lane) % lanes.channels)];
+    group.factor[i] = real.factor;
+    group.offset[i] = real.offset;
+    group.exception[i] = real.exception;
+    group.delta[i] = real.delta;
+  }
+  return result.data();
 }
 
 }  // namespace lathe::runtime

@@ -14,12 +14,16 @@ struct Blocking {
   std::int32_t pool_tile;  ///< pooled columns
   std::int32_t dot_f32, dot_i8, dot_i16;              ///< inputs that one step of a dot product takes
   std::int32_t outputs_f32, outputs_i8, outputs_i16;  ///< dot products together
+  std::int32_t chunk_i8, chunk_i16;                   ///< codes of a depthwise convolution together
+  std::int32_t parts;                                 ///< of 16 bytes in a register; 0: no registers
+  bool real_rescaling;                                ///< 8-bit codes come from floats where possible
 };
 
 struct FastKernels {
   Blocking blocking;
   Kernel conv2d_f32, conv2d_i8, conv2d_i16, conv2d_i16_wide;  // PackedConv; wide: 64-bit sums
-  Kernel depthwise_f32, depthwise_i8, depthwise_i16;          // PackedDepthwise
+  Kernel depthwise_f32;                                       // PackedDepthwise
+  Kernel depthwise_i8, depthwise_i16;                         // PackedDepthwiseCodes
   Kernel linear_f32, linear_i8, linear_i16;                   // PackedLinear
   Kernel conv2d_dynamic, depthwise_dynamic, linear_dynamic;   // PackedDynamic of those
 

@@ -21,12 +21,22 @@ constexpr std::int32_t kLanes = 16;
 /// 16-bit codes are rounded once, halves away from zero (wide_fixed_point.h): code = (a * m + offset - (a < 0
 /// ? 1 : 0)) >> (31 + e) with offset = 2^(30+e). Accumulators of more than 32 bits (generic/wide.h) take the
 /// same multiplier and shift.
+///
+/// Layers of 8-bit codes have a form in floats, too, where one is found (runtime/real_rescale.h): the same
+/// codes with half the instructions.
 struct LaneRescale {
   std::int32_t multiplier[kLanes];
+  std::int32_t odd_multiplier[kLanes];   ///< that of lane i + 1 in lane i = 0, 2, 4, ...
   std::int64_t even_offset[kLanes / 2];  ///< of lanes 0, 2, 4, ...
   std::int64_t odd_offset[kLanes / 2];
   std::int32_t shift[kLanes];  ///< e - 1, after the upper 32 bits of the 64 have been taken
+  float factor[kLanes], offset[kLanes];
+  std::int32_t exception[kLanes], delta[kLanes];
 };
+
+/// How codes come from accumulators: fixed point, without the term for negative accumulators, floats with
+/// exceptions, floats.
+enum class Rescaling : std::uint8_t { negative, fixed, exceptions, real };
 
 /// What rounding takes off the product of a negative accumulator.
 template <typename Code>
@@ -40,7 +50,7 @@ struct LaneFactors {
 
 struct CodeLimits {
   std::int32_t low = -128, high = 127;
-  bool negative = true;  ///< codes below the zero point are possible
+  Rescaling rescaling = Rescaling::negative;
 };
 
 /// Up to sixteen neighbouring output channels of one group.
@@ -88,14 +98,13 @@ struct PackedConv {
   CodeLimits limits;
 };
 
-/// Depthwise 2-d convolution, channel multiplier 1. Output rows are cut into segments of contiguous lanes:
-/// with stride 1 as many columns as are next to each other are one segment of columns*C lanes, over which the
-/// weights repeat with a period that is a multiple of 16 (so that no lane is idle whatever C is); else each
-/// output pixel is a segment. Unit: an output row.
+/// Depthwise 2-d convolution of floats, channel multiplier 1. Output rows are cut into segments of contiguous
+/// lanes: with stride 1 as many columns as are next to each other are one segment of columns*C lanes, over
+/// which the weights repeat with a period that is a multiple of 16 (so that no lane is idle whatever C is);
+/// else each output pixel is a segment. Unit: an output row.
 ///
-/// f32 reads the image itself, a line of zeros (the scratch memory) standing for rows outside; columns whose
-/// window leaves the image are computed apart. Integers read lines put together in the scratch memory, `left`
-/// lanes of padding before the image.
+/// The image itself is read, a line of zeros (the scratch memory) standing for rows outside; columns whose
+/// window leaves the image are computed apart.
 struct PackedDepthwise {
   std::int32_t batch = 1;
   std::int32_t in_h = 1, in_row = 1;  ///< rows are in lanes
@@ -107,14 +116,43 @@ struct PackedDepthwise {
   std::int32_t inner_begin = 0, inner_end = 0;  ///< output columns whose window lies within the image
   bool flat = false;                            ///< neighbouring columns are one segment
   std::int32_t period = kLanes;                 ///< lanes after which the weights repeat
-  std::int32_t line = 0;                        ///< integers: lanes of a line with its padding
-  std::int32_t strip = 1;                       ///< integers: output rows whose lines are made together
-  std::int32_t line_rows = 1;                   ///< rows of the image from one line to the next
+  const float* weight = nullptr;                ///< [KW][KH][period]
+  const float* bias = nullptr;                  ///< [period]
+  Clamp clamp;
+};
+
+/// What a plane of a staged row consists of, in elements but `columns`.
+struct DepthwisePlane {
+  std::int32_t from = 0;               ///< of a row of the image, its first column
+  std::int32_t columns = 0;            ///< that exist
+  std::int32_t before = 0, after = 0;  ///< padding
+};
+
+/// The same of codes. Rows are staged in the scratch memory with their padding, the columns of each residue
+/// by the horizontal stride apart (`planes`), so that neighbouring outputs read neighbouring elements. A
+/// chunk of outputs is computed at once (as many codes as a register holds): `step` rows are interleaved in
+/// registers, so that one instruction sums a column of the window. Interleaving works within 16 bytes, which
+/// leaves the lanes in the order of LaneOrder (integer_layer.h); weights, bias and rescaling have that order.
+/// Unit: an output row.
+struct PackedDepthwiseCodes {
+  std::int32_t batch = 1;
+  std::int32_t in_h = 1, in_w = 1, channels = 1;
+  std::int32_t out_h = 1, out_w = 1;
+  std::int32_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1;
+  std::int32_t pad_top = 0, pad_left = 0;
+  std::int32_t plane = 0;                  ///< elements of a plane of a staged row
+  const DepthwisePlane* planes = nullptr;  ///< [stride_w]
+  std::int32_t row = 0;                    ///< elements of a staged row: its planes and room for a chunk
+  const std::int32_t* tap = nullptr;       ///< [KW] where in a staged row the column of the window is
+  std::int32_t strip = 1;                  ///< output rows whose rows are staged together
+  std::int32_t together = 1;               ///< output rows computed together: 2 share the rows that both read
+  std::int32_t groups = 1;                 ///< of `step` rows: ceil((KH + together - 1) / step)
+  bool flat = false;        ///< a row of the output is one segment of lanes, else each pixel is
+  std::int32_t chunks = 1;  ///< of different weights; over a flat row they repeat
   std::int32_t zero_point = 0;
-  /// [KW][ceil(KH/step)][period][step]: integers sum `step` rows of the window at once; f32 has step 1.
-  const void* weight = nullptr;
-  const void* bias = nullptr;     ///< [period]
-  const void* rescale = nullptr;  ///< LaneRescale or LaneFactors [period / 16]
+  const void* weight = nullptr;   ///< [chunks][groups][KW][together][chunk][step]
+  const void* bias = nullptr;     ///< [chunks][chunk]
+  const void* rescale = nullptr;  ///< LaneRescale or LaneFactors [chunks][chunk / 16]
   Clamp clamp;
   CodeLimits limits;
 };
@@ -122,9 +160,9 @@ struct PackedDepthwise {
 /// Linear layer as dot products along the inputs. Unit: a sample.
 struct PackedLinear {
   std::int32_t inputs = 0, outputs = 0;
-  std::int32_t group = 1;         ///< outputs computed together; the last group may have fewer
-  const void* weight = nullptr;   ///< f32 or i8, for each group [ceil(I/vector)][outputs of the group][vector];
-                                  ///< vector: the dot_ numbers of Blocking
+  std::int32_t group = 1;        ///< outputs computed together; the last group may have fewer
+  const void* weight = nullptr;  ///< f32 or i8, for each group [ceil(I/vector)][outputs of the
+                                 ///< group][vector]; vector: the dot_ numbers of Blocking
   const void* bias = nullptr;     ///< [O] padded to 16
   const void* rescale = nullptr;  ///< LaneRescale or LaneFactors [ceil(O/16)]
   Clamp clamp;

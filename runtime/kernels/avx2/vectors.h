@@ -117,6 +117,11 @@ struct F32 {
     half = _mm_add_ps(half, _mm_movehl_ps(half, half));
     return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
   }
+  /// Brings sums of a chunk of codes, whose halves hold a piece of each, in order.
+  static void order(Sum (&sum)[1]) {
+    const Pair mixed = sum[0];
+    sum[0] = {_mm256_permute2f128_ps(mixed.a, mixed.b, 0x20), _mm256_permute2f128_ps(mixed.a, mixed.b, 0x31)};
+  }
   static void add_totals(Sum& sum, const float* totals) {
     sum.a = _mm256_add_ps(sum.a, _mm256_loadu_ps(totals));
     sum.b = _mm256_add_ps(sum.b, _mm256_loadu_ps(totals + 8));
@@ -161,7 +166,7 @@ struct Words {
   using Pixel = Pair;
   static constexpr int kStep = 2, kMaxTile = 6, kMaxPoolTile = 1, kMaxBlocks = 1, kPatchTile = 0,
                        kPatchPoolTile = 0;
-  static constexpr bool kAlwaysStaged = sizeof(Code) == 1;
+  static constexpr bool kAlwaysStaged = sizeof(Code) == 1, kRealRescaling = sizeof(Code) == 1;
 
   static Pair load_pair(const void* data) {
     const auto* from = static_cast<const __m256i*>(data);
@@ -175,7 +180,6 @@ struct Words {
     const __m256i value = _mm256_set1_epi32(two);
     return {value, value};
   }
-  static Pixel load_x(const std::int32_t* cells) { return load_pair(cells); }
   static void add(Sum& sum, Weight weight, Pixel x) {
     sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(weight.a, x.a));
     sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(weight.b, x.b));
@@ -190,18 +194,33 @@ struct Words {
         : rescale_(rescale),
           low_(_mm256_set1_epi16(static_cast<std::int16_t>(limits.low))),
           high_(_mm256_set1_epi16(static_cast<std::int16_t>(limits.high))),
-          negative_(limits.negative ? kNegativeTerm<Code> : 0) {}
+          negative_(limits.rescaling == Rescaling::negative ? kNegativeTerm<Code> : 0),
+          rescaling_(limits.rescaling) {}
 
     void store(Sum sum, Code* out) const { store(sum, out, kLanes); }
     void store(Sum sum, Code* out, Mask lanes) const {
-      const __m256i codes = _mm256_packs_epi32(half(sum.a, 0), half(sum.b, 1));
-      const __m256i ordered = _mm256_permute4x64_epi64(codes, 0xd8);
-      store_codes(_mm256_min_epi16(_mm256_max_epi16(ordered, low_), high_), out, lanes);
+      store_codes(_mm256_permute4x64_epi64(value(sum), 0xd8), out, lanes);
+    }
+    /// The codes, in each half four of one half of the sum and four of the other.
+    __m256i value(Sum sum) const {
+      const bool real = kRealRescaling && rescaling_ >= Rescaling::exceptions;
+      const __m256i codes = real ? _mm256_packs_epi32(real_half(sum.a, 0), real_half(sum.b, 1))
+                                 : _mm256_packs_epi32(half(sum.a, 0), half(sum.b, 1));
+      return _mm256_min_epi16(_mm256_max_epi16(codes, low_), high_);
     }
 
    private:
     static __m256i at(const void* data, int which) {
       return _mm256_loadu_si256(static_cast<const __m256i*>(data) + which);
+    }
+
+    __m256i real_half(__m256i sum, int which) const {
+      const __m256 factor = _mm256_loadu_ps(rescale_->factor + 8 * which);
+      const __m256 offset = _mm256_loadu_ps(rescale_->offset + 8 * which);
+      const __m256i codes = _mm256_cvtps_epi32(_mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), factor, offset));
+      if (rescaling_ == Rescaling::real) return codes;
+      const __m256i exceptional = _mm256_cmpeq_epi32(sum, at(rescale_->exception, which));
+      return _mm256_add_epi32(codes, _mm256_and_si256(exceptional, at(rescale_->delta, which)));
     }
 
     __m256i half(__m256i sum, int which) const {
@@ -221,6 +240,7 @@ struct Words {
     const LaneRescale* rescale_;
     __m256i low_, high_;
     std::int64_t negative_;
+    Rescaling rescaling_;
   };
 
   static void stage(std::int16_t* to, const Code* from, std::int64_t count, std::int32_t zero_point) {
@@ -234,26 +254,31 @@ struct Words {
     for (std::int64_t i = 0; i < count; ++i) to[i] = 0;
   }
 
-  // Depthwise: cells of two 16-bit numbers.
-  static void fill_cells(std::int32_t* to, std::int64_t count, std::int32_t) {
-    for (std::int64_t i = 0; i < count; ++i) to[i] = 0;
-  }
-  static void interleave(std::int32_t* to, const Code* const lines[2], std::int64_t count,
-                         std::int32_t zero_point) {
+  // Depthwise: a register of 16-bit numbers, in halves.
+  static constexpr int kChunk = kLanes, kParts = 2, kSums = 1;
+  static void stage_loose(std::int16_t* to, const Code* from, std::int64_t count, std::int32_t zero_point) {
     const __m256i shift = _mm256_set1_epi16(static_cast<std::int16_t>(zero_point));
-    std::int64_t i = 0;
-    for (; i + 16 <= count; i += 16) {
-      const __m256i first = _mm256_sub_epi16(widen(lines[0] + i), shift);
-      const __m256i second = _mm256_sub_epi16(widen(lines[1] + i), shift);
-      const __m256i low = _mm256_unpacklo_epi16(first, second), high = _mm256_unpackhi_epi16(first, second);
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i), _mm256_permute2x128_si256(low, high, 0x20));
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i + 8), _mm256_permute2x128_si256(low, high, 0x31));
-    }
-    for (; i < count; ++i) {
-      const std::int16_t pair[2] = {static_cast<std::int16_t>(lines[0][i] - zero_point),
-                                    static_cast<std::int16_t>(lines[1][i] - zero_point)};
-      __builtin_memcpy(to + i, pair, 4);
-    }
+    for (std::int64_t i = 0; i < count; i += 16)
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i), _mm256_sub_epi16(widen(from + i), shift));
+  }
+  static void fill_loose(std::int16_t* to, std::int64_t count, std::int32_t) {
+    for (std::int64_t i = 0; i < count; i += 16)
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i), _mm256_setzero_si256());
+  }
+  static void stage_columns(std::int16_t* to, const Code* from, std::int64_t channels, std::int64_t count,
+                            std::int64_t step, std::int32_t zero_point) {
+    for (; count > 0; --count, to += channels, from += step) stage_loose(to, from, channels, zero_point);
+  }
+  static void cells(const std::int16_t* x, std::int64_t step, Pixel (&cell)[kSums]) {
+    const __m256i a = widen(x), b = widen(x + step);
+    cell[0] = {_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b)};
+  }
+  static void add_from(Sum& sum, const std::int16_t* weight, Pixel x) { add(sum, load(weight), x); }
+  template <bool>
+  static void store_chunk(const Sum (&sum)[kSums], const Clamp& clamp, const CodeLimits& limits,
+                          const LaneRescale* rescale, Code* out, std::int64_t lanes) {
+    store_codes(Finish(clamp, limits, rescale).value(sum[0]), out,
+                static_cast<std::int32_t>(lanes < kLanes ? lanes : kLanes));
   }
 
   static void add_codes(Sum& sum, const Code* x, std::int32_t) {

@@ -79,6 +79,18 @@ struct F32 {
   static void dot_add(DotSum& sum, __m512 weight, __m512 x) { sum = _mm512_fmadd_ps(weight, x, sum); }
   static float total(DotSum sum) { return _mm512_reduce_add_ps(sum); }
   static void add_totals(Sum& sum, const float* totals) { sum = _mm512_add_ps(sum, _mm512_loadu_ps(totals)); }
+
+  /// Brings sums of a chunk of codes, whose quarters hold a piece of each, in order.
+  static void order(Sum (&sum)[4]) {
+    const __m512 a = _mm512_shuffle_f32x4(sum[0], sum[1], 0x44),
+                 b = _mm512_shuffle_f32x4(sum[2], sum[3], 0x44);
+    const __m512 c = _mm512_shuffle_f32x4(sum[0], sum[1], 0xee),
+                 d = _mm512_shuffle_f32x4(sum[2], sum[3], 0xee);
+    sum[0] = _mm512_shuffle_f32x4(a, b, 0x88);
+    sum[1] = _mm512_shuffle_f32x4(a, b, 0xdd);
+    sum[2] = _mm512_shuffle_f32x4(c, d, 0x88);
+    sum[3] = _mm512_shuffle_f32x4(c, d, 0xdd);
+  }
 };
 
 /// sum += four products of unsigned and signed bytes a lane. As assembly because GCC 12 gives the result of
@@ -103,6 +115,7 @@ struct Integers {
   using Scaling = LaneRescale;
   using Weight = __m512i;
   using Pixel = __m512i;
+  static constexpr bool kRealRescaling = sizeof(Code) == 1;
   static constexpr int kMaxTile = 12, kMaxPoolTile = 3, kMaxBlocks = 2, kPatchTile = 14, kPatchPoolTile = 4;
 
   static Sum start(const void* bias) { return _mm512_loadu_si512(bias); }
@@ -112,54 +125,160 @@ struct Integers {
     __builtin_memcpy(&group, x, 4);
     return _mm512_set1_epi32(group);
   }
-  static Pixel load_x(const std::int32_t* cells) { return _mm512_loadu_si512(cells); }
   static Sum max(Sum a, Sum b) { return _mm512_max_epi32(a, b); }
   static __m512 real(Sum sum) { return _mm512_cvtepi32_ps(sum); }
 
-  /// packed.h, LaneRescale.
+  /// packed.h, LaneRescale: the code, saturated when it is packed.
+  template <Rescaling kHow>
+  static __m512i code(Sum sum, const LaneRescale& lanes) {
+    if constexpr (kHow >= Rescaling::exceptions) {
+      const __m512 factor = _mm512_loadu_ps(lanes.factor), offset = _mm512_loadu_ps(lanes.offset);
+      const __m512i codes = _mm512_cvtps_epi32(_mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), factor, offset));
+      if constexpr (kHow == Rescaling::real) return codes;
+      const __mmask16 exceptional = _mm512_cmpeq_epi32_mask(sum, _mm512_loadu_si512(lanes.exception));
+      return _mm512_mask_add_epi32(codes, exceptional, codes, _mm512_loadu_si512(lanes.delta));
+    }
+    return fixed(sum, _mm512_loadu_si512(lanes.multiplier), _mm512_loadu_si512(lanes.odd_multiplier),
+                 _mm512_loadu_si512(lanes.even_offset), _mm512_loadu_si512(lanes.odd_offset),
+                 _mm512_loadu_si512(lanes.shift), kHow == Rescaling::negative);
+  }
+  static __m512i fixed(Sum sum, __m512i multiplier, __m512i odd_multiplier, __m512i even_offset,
+                       __m512i odd_offset, __m512i shift, bool negative) {
+    const __m512i odd_sum = _mm512_srli_epi64(sum, 32);
+    __m512i even = _mm512_add_epi64(_mm512_mul_epi32(sum, multiplier), even_offset);
+    __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(odd_sum, odd_multiplier), odd_offset);
+    if (negative) {
+      const __m512i term = _mm512_set1_epi64(kNegativeTerm<Code>);
+      even = _mm512_mask_sub_epi64(even, _mm512_movepi64_mask(_mm512_slli_epi64(sum, 32)), even, term);
+      odd = _mm512_mask_sub_epi64(odd, _mm512_movepi64_mask(sum), odd, term);
+    }
+    return _mm512_srav_epi32(_mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB), shift);
+  }
+
+  static __m512i all(std::int32_t code) {
+    return sizeof(Code) == 1 ? _mm512_set1_epi8(static_cast<char>(code))
+                             : _mm512_set1_epi16(static_cast<std::int16_t>(code));
+  }
+  /// How up to four output columns of a block are stored, `step` elements apart: 8-bit codes from floats.
+  struct Columns {
+    __m512 factor, offset;
+    __m512i exception, delta, low, high, order;
+    std::int64_t step;
+    Mask mask;
+    int dense;  ///< pieces of 4 lanes when columns touch each other, else 0
+
+    Columns(const CodeLimits& limits, const LaneRescale* rescale, std::int64_t out_step, int lanes)
+        : factor(_mm512_loadu_ps(rescale->factor)),
+          offset(_mm512_loadu_ps(rescale->offset)),
+          exception(_mm512_loadu_si512(rescale->exception)),
+          delta(_mm512_loadu_si512(rescale->delta)),
+          low(all(limits.low)),
+          high(all(limits.high)),
+          step(out_step),
+          mask(first_lanes(lanes)),
+          dense(out_step == lanes && lanes % 4 == 0 ? lanes / 4 : 0) {
+      // Piece q of column c is in part c of quarter q.
+      alignas(64) static constexpr std::int32_t kOrder[4][16] = {
+          {0, 1, 2, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+          {0, 4, 1, 5, 2, 6, 3, 7, 0, 0, 0, 0, 0, 0, 0, 0},
+          {0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11, 0, 0, 0, 0},
+          {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15}};
+      order = _mm512_load_si512(kOrder[dense > 0 ? dense - 1 : 3]);
+    }
+
+    __attribute__((always_inline)) __m512i scaled(Sum sum) const {
+      const __m512i codes = _mm512_cvtps_epi32(_mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), factor, offset));
+      return _mm512_mask_add_epi32(codes, _mm512_cmpeq_epi32_mask(sum, exception), codes, delta);
+    }
+
+    template <int kColumns>
+    __attribute__((always_inline)) void store(Sum a, Sum b, Sum c, Sum d, Code* out) const {
+      const __m512i packed = _mm512_packs_epi16(_mm512_packs_epi32(scaled(a), scaled(b)),
+                                                _mm512_packs_epi32(scaled(c), scaled(d)));
+      const __m512i limited = _mm512_min_epi8(_mm512_max_epi8(packed, low), high);
+      const __m512i codes = _mm512_permutexvar_epi32(order, limited);
+      if (dense > 0) return _mm512_mask_storeu_epi32(out, first_lanes(kColumns * dense), codes);
+      _mm_mask_storeu_epi8(out, mask, _mm512_castsi512_si128(codes));
+      if constexpr (kColumns > 1) _mm_mask_storeu_epi8(out + step, mask, _mm512_extracti32x4_epi32(codes, 1));
+      if constexpr (kColumns > 2)
+        _mm_mask_storeu_epi8(out + 2 * step, mask, _mm512_extracti32x4_epi32(codes, 2));
+      if constexpr (kColumns > 3)
+        _mm_mask_storeu_epi8(out + 3 * step, mask, _mm512_extracti32x4_epi32(codes, 3));
+    }
+  };
+
   class Finish {
    public:
     Finish(const Clamp&, const CodeLimits& limits, const LaneRescale* rescale)
         : multiplier_(_mm512_loadu_si512(rescale->multiplier)),
-          odd_multiplier_(_mm512_srli_epi64(multiplier_, 32)),
+          odd_multiplier_(_mm512_loadu_si512(rescale->odd_multiplier)),
           even_offset_(_mm512_loadu_si512(rescale->even_offset)),
           odd_offset_(_mm512_loadu_si512(rescale->odd_offset)),
           shift_(_mm512_loadu_si512(rescale->shift)),
-          low_(_mm512_set1_epi32(limits.low)),
-          high_(_mm512_set1_epi32(limits.high)),
-          negative_(limits.negative),
-          clamped_(limits.low > kSmallest || limits.high < -kSmallest - 1) {}
+          low_(all(limits.low)),
+          high_(all(limits.high)),
+          rescale_(rescale),
+          how_(limits.rescaling) {}
 
     void store(Sum sum, Code* out) const { store(sum, out, 0xffff); }
     void store(Sum sum, Code* out, Mask mask) const {
       if constexpr (sizeof(Code) == 1) {
-        _mm_mask_storeu_epi8(out, mask, _mm512_cvtsepi32_epi8(value(sum)));
+        const __m128i low = _mm512_castsi512_si128(low_), high = _mm512_castsi512_si128(high_);
+        const __m128i codes = _mm512_cvtsepi32_epi8(value(sum));
+        _mm_mask_storeu_epi8(out, mask, _mm_min_epi8(_mm_max_epi8(codes, low), high));
       } else {
-        _mm256_mask_storeu_epi16(out, mask, _mm512_cvtsepi32_epi16(value(sum)));
+        const __m256i low = _mm512_castsi512_si256(low_), high = _mm512_castsi512_si256(high_);
+        const __m256i codes = _mm512_cvtsepi32_epi16(value(sum));
+        _mm256_mask_storeu_epi16(out, mask, _mm256_min_epi16(_mm256_max_epi16(codes, low), high));
       }
     }
 
    private:
-    static constexpr std::int32_t kSmallest = sizeof(Code) == 1 ? -128 : -32768;
-
-    /// The code, not yet saturated when there are no limits.
     __m512i value(Sum sum) const {
-      const __m512i odd_sum = _mm512_srli_epi64(sum, 32);
-      __m512i even = _mm512_add_epi64(_mm512_mul_epi32(sum, multiplier_), even_offset_);
-      __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(odd_sum, odd_multiplier_), odd_offset_);
-      if (negative_) {
-        const __m512i term = _mm512_set1_epi64(kNegativeTerm<Code>);
-        even = _mm512_mask_sub_epi64(even, _mm512_movepi64_mask(_mm512_slli_epi64(sum, 32)), even, term);
-        odd = _mm512_mask_sub_epi64(odd, _mm512_movepi64_mask(sum), odd, term);
+      if constexpr (sizeof(Code) == 1) {
+        if (how_ >= Rescaling::exceptions) return code<Rescaling::exceptions>(sum, *rescale_);
       }
-      const __m512i upper = _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB);
-      const __m512i codes = _mm512_srav_epi32(upper, shift_);
-      return clamped_ ? _mm512_min_epi32(_mm512_max_epi32(codes, low_), high_) : codes;
+      return fixed(sum, multiplier_, odd_multiplier_, even_offset_, odd_offset_, shift_,
+                   how_ == Rescaling::negative);
     }
 
     __m512i multiplier_, odd_multiplier_, even_offset_, odd_offset_, shift_, low_, high_;
-    bool negative_, clamped_;
+    const LaneRescale* rescale_;
+    Rescaling how_;
   };
+
+  // Depthwise: a register of codes, in quarters of 16 bytes.
+  static constexpr int kChunk = 64 / sizeof(Code), kParts = 4, kSums = kChunk / kLanes;
+  /// kReal: limits.rescaling says floats.
+  template <bool kReal>
+  static void store_chunk(const Sum (&sum)[kSums], const Clamp&, const CodeLimits& limits,
+                          const LaneRescale* rescale, Code* out, std::int64_t lanes) {
+    const auto packed = [&](int first) __attribute__((always_inline)) {
+      const LaneRescale *a = rescale + first, *b = a + 1;
+      if constexpr (kReal) {
+        return _mm512_packs_epi32(code<Rescaling::exceptions>(sum[first], *a),
+                                  code<Rescaling::exceptions>(sum[first + 1], *b));
+      } else {
+        return limits.rescaling == Rescaling::fixed
+                   ? _mm512_packs_epi32(code<Rescaling::fixed>(sum[first], *a),
+                                        code<Rescaling::fixed>(sum[first + 1], *b))
+                   : _mm512_packs_epi32(code<Rescaling::negative>(sum[first], *a),
+                                        code<Rescaling::negative>(sum[first + 1], *b));
+      }
+    };
+    __m512i codes = packed(0);
+    const __m512i low = all(limits.low), high = all(limits.high);
+    if constexpr (sizeof(Code) == 1) {
+      codes = _mm512_packs_epi16(codes, packed(2));
+      codes = _mm512_min_epi8(_mm512_max_epi8(codes, low), high);
+      if (lanes >= kChunk) return _mm512_storeu_si512(out, codes);
+      _mm512_mask_storeu_epi8(out, first_bytes(lanes), codes);
+    } else {
+      codes = _mm512_min_epi16(_mm512_max_epi16(codes, low), high);
+      if (lanes >= kChunk) return _mm512_storeu_si512(out, codes);
+      _mm512_mask_storeu_epi16(out, first_words(lanes), codes);
+    }
+  }
 
   // Dot products along the inputs.
   using DotSum = __m512i;
@@ -177,7 +296,7 @@ struct I8 : Integers<std::int8_t> {
   using Element = std::uint8_t;
   using WeightElement = std::int8_t;
   static constexpr int kStep = 4;
-  static constexpr bool kAlwaysStaged = true;
+  static constexpr bool kAlwaysStaged = true, kFourColumns = true;
   static void add(Sum& sum, Weight weight, Pixel x) { multiply_add(sum, x, weight); }
 
   static void stage(std::uint8_t* to, const std::int8_t* from, std::int64_t count, std::int32_t) {
@@ -194,35 +313,52 @@ struct I8 : Integers<std::int8_t> {
       _mm512_mask_storeu_epi8(to + i, first_bytes(count - i), value);
   }
 
-  // Depthwise: cells of four bytes.
-  static void fill_cells(std::int32_t* to, std::int64_t count, std::int32_t zero_point) {
-    const __m512i value = _mm512_set1_epi8(static_cast<char>(zero_point ^ 0x80));
-    for (std::int64_t i = 0; i < count; i += 16)
-      _mm512_mask_storeu_epi32(to + i, first_lanes(count - i), value);
-  }
-  static void interleave(std::int32_t* to, const std::int8_t* const lines[4], std::int64_t count,
-                         std::int32_t) {
+  static void stage_loose(std::uint8_t* to, const std::int8_t* from, std::int64_t count, std::int32_t) {
     const __m512i flip = _mm512_set1_epi8(static_cast<char>(0x80));
-    // Unpacking works within quarters of a register; in this order of the source the cells come out in
-    // sequence.
-    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    for (std::int64_t i = 0; i < count; i += 64) {
-      const std::int64_t left = count - i;
-      const auto line = [&](int which) {
-        const __m512i codes = _mm512_maskz_loadu_epi8(first_bytes(left), lines[which] + i);
-        return _mm512_xor_si512(_mm512_permutexvar_epi32(order, codes), flip);
-      };
-      const __m512i a = line(0), b = line(1), c = line(2), d = line(3);
-      const __m512i ab_low = _mm512_unpacklo_epi8(a, b), ab_high = _mm512_unpackhi_epi8(a, b);
-      const __m512i cd_low = _mm512_unpacklo_epi8(c, d), cd_high = _mm512_unpackhi_epi8(c, d);
-      const auto store = [&](std::int64_t at, __m512i cells) {
-        _mm512_mask_storeu_epi32(to + i + at, first_lanes(left - at), cells);
-      };
-      store(0, _mm512_unpacklo_epi16(ab_low, cd_low));
-      store(16, _mm512_unpackhi_epi16(ab_low, cd_low));
-      store(32, _mm512_unpacklo_epi16(ab_high, cd_high));
-      store(48, _mm512_unpackhi_epi16(ab_high, cd_high));
+    for (std::int64_t i = 0; i < count; i += 64)
+      _mm512_storeu_si512(to + i, _mm512_xor_si512(_mm512_loadu_si512(from + i), flip));
+  }
+  static void fill_loose(std::uint8_t* to, std::int64_t count, std::int32_t zero_point) {
+    const __m512i value = _mm512_set1_epi8(static_cast<char>(zero_point ^ 0x80));
+    for (std::int64_t i = 0; i < count; i += 64) _mm512_storeu_si512(to + i, value);
+  }
+  static void stage_columns(std::uint8_t* to, const std::int8_t* from, std::int64_t channels,
+                            std::int64_t count, std::int64_t step, std::int32_t) {
+    if (channels == 16 && step == 32) {
+      const __m512i all = _mm512_set1_epi8(static_cast<char>(0x80));
+      const __m512i every_other = _mm512_setr_epi64(0, 1, 4, 5, 8, 9, 12, 13);
+      for (; count >= 3; count -= 4, to += 64, from += 128)
+        _mm512_storeu_si512(
+            to, _mm512_xor_si512(all, _mm512_permutex2var_epi64(_mm512_loadu_si512(from), every_other,
+                                                                _mm512_loadu_si512(from + 64))));
     }
+    if (channels <= 16) {
+      const __m128i flip = _mm_set1_epi8(static_cast<char>(0x80));
+      for (; count > 0; --count, to += channels, from += step)
+        _mm_storeu_si128(
+            static_cast<__m128i*>(static_cast<void*>(to)),
+            _mm_xor_si128(_mm_loadu_si128(static_cast<const __m128i*>(static_cast<const void*>(from))),
+                          flip));
+      return;
+    }
+    for (; count > 0; --count, to += channels, from += step) stage_loose(to, from, channels, 0);
+  }
+
+  /// Unpacking works within quarters of a register.
+  static void cells(const std::uint8_t* x, std::int64_t step, Pixel (&cell)[kSums]) {
+    const __m512i a = _mm512_loadu_si512(x), b = _mm512_loadu_si512(x + step);
+    const __m512i c = _mm512_loadu_si512(x + 2 * step), d = _mm512_loadu_si512(x + 3 * step);
+    const __m512i ab_low = _mm512_unpacklo_epi8(a, b), ab_high = _mm512_unpackhi_epi8(a, b);
+    const __m512i cd_low = _mm512_unpacklo_epi8(c, d), cd_high = _mm512_unpackhi_epi8(c, d);
+    cell[0] = _mm512_unpacklo_epi16(ab_low, cd_low);
+    cell[1] = _mm512_unpackhi_epi16(ab_low, cd_low);
+    cell[2] = _mm512_unpacklo_epi16(ab_high, cd_high);
+    cell[3] = _mm512_unpackhi_epi16(ab_high, cd_high);
+  }
+  static void add_from(Sum& sum, const std::int8_t* weight, Pixel x) {
+    __asm__("vpdpbusd %2, %1, %0"
+            : "+v"(sum)
+            : "v"(x), "m"(*static_cast<const __m512i*>(static_cast<const void*>(weight))));
   }
 
   static void add_codes(Sum& sum, const std::int8_t* x, std::int32_t lanes) {
@@ -262,19 +398,27 @@ struct I16 : Integers<std::int16_t> {
       _mm512_mask_storeu_epi16(to + i, first_words(count - i), _mm512_setzero_si512());
   }
 
-  // Depthwise: cells of two codes.
-  static void fill_cells(std::int32_t* to, std::int64_t count, std::int32_t) {
-    for (std::int64_t i = 0; i < count; i += 16)
-      _mm512_mask_storeu_epi32(to + i, first_lanes(count - i), _mm512_setzero_si512());
+  static void stage_loose(std::int16_t* to, const std::int16_t* from, std::int64_t count, std::int32_t) {
+    for (std::int64_t i = 0; i < count; i += 32) _mm512_storeu_si512(to + i, _mm512_loadu_si512(from + i));
   }
-  static void interleave(std::int32_t* to, const std::int16_t* const lines[2], std::int64_t count,
-                         std::int32_t) {
-    for (std::int64_t i = 0; i < count; i += 16) {
-      const __mmask16 mask = first_lanes(count - i);
-      const __m512i first = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, lines[0] + i));
-      const __m512i second = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, lines[1] + i));
-      _mm512_mask_storeu_epi32(to + i, mask, _mm512_or_si512(first, _mm512_slli_epi32(second, 16)));
-    }
+  static void fill_loose(std::int16_t* to, std::int64_t count, std::int32_t) {
+    for (std::int64_t i = 0; i < count; i += 32) _mm512_storeu_si512(to + i, _mm512_setzero_si512());
+  }
+  static void stage_columns(std::int16_t* to, const std::int16_t* from, std::int64_t channels,
+                            std::int64_t count, std::int64_t step, std::int32_t) {
+    for (; count > 0; --count, to += channels, from += step) stage_loose(to, from, channels, 0);
+  }
+
+  /// Unpacking works within quarters of a register.
+  static void cells(const std::int16_t* x, std::int64_t step, Pixel (&cell)[kSums]) {
+    const __m512i a = _mm512_loadu_si512(x), b = _mm512_loadu_si512(x + step);
+    cell[0] = _mm512_unpacklo_epi16(a, b);
+    cell[1] = _mm512_unpackhi_epi16(a, b);
+  }
+  static void add_from(Sum& sum, const std::int16_t* weight, Pixel x) {
+    __asm__("vpdpwssd %2, %1, %0"
+            : "+v"(sum)
+            : "v"(x), "m"(*static_cast<const __m512i*>(static_cast<const void*>(weight))));
   }
 
   static void add_codes(Sum& sum, const std::int16_t* x, std::int32_t lanes) {

@@ -9,6 +9,46 @@
 namespace lathe::runtime {
 namespace {
 
+/// The same columns one by one. Called, not inlined, where it is the exception.
+template <class V>
+__attribute__((noinline)) void store_each_column(const PackedConv& p, const ConvBlock& block,
+                                                 const typename V::Sum* sum, int columns,
+                                                 typename V::Out* out) {
+  const typename V::Finish finish(p.clamp, p.limits, static_cast<const typename V::Scaling*>(block.rescale));
+  const typename V::Mask mask = V::mask(block.lanes);
+  for (int c = 0; c < columns; ++c) finish.store(sum[c], out + c * std::int64_t{p.out_c}, mask);
+}
+
+/// Stores neighbouring output columns of a block: one by one, or four at a time where V can (Columns).
+template <class V, int kColumns>
+__attribute__((always_inline)) inline void store_columns(const PackedConv& p, const ConvBlock& block,
+                                                         const typename V::Sum* sum, typename V::Out* out) {
+  const auto* scaling = static_cast<const typename V::Scaling*>(block.rescale);
+  const std::int64_t step = p.out_c;
+  if constexpr (requires { requires V::kFourColumns; }) {
+    if (p.limits.rescaling >= Rescaling::exceptions) {
+      const typename V::Columns columns(p.limits, scaling, step, block.lanes);
+      constexpr int kFours = kColumns / 4 * 4, kRest = kColumns - kFours;
+#pragma GCC unroll 4
+      for (int c = 0; c < kFours; c += 4)
+        columns.template store<4>(sum[c], sum[c + 1], sum[c + 2], sum[c + 3], out + c * step);
+      if constexpr (kRest > 0)
+        columns.template store<kRest>(sum[kFours], sum[kFours + (kRest > 1)], sum[kColumns - 1],
+                                      sum[kColumns - 1], out + kFours * step);
+    } else {
+      typename V::Sum copy[kColumns];  // the sums themselves can stay in registers
+#pragma GCC unroll 16
+      for (int c = 0; c < kColumns; ++c) copy[c] = sum[c];
+      store_each_column<V>(p, block, copy, kColumns, out);
+    }
+  } else {
+    const typename V::Finish finish(p.clamp, p.limits, scaling);
+    const typename V::Mask mask = V::mask(block.lanes);
+#pragma GCC unroll 16
+    for (int c = 0; c < kColumns; ++c) finish.store(sum[c], out + c * step, mask);
+  }
+}
+
 /// One block of sixteen channels on an image. The sums of a tile of kRows x kColumns windows are in
 /// registers.
 template <class V, int kStride>
@@ -19,11 +59,7 @@ class Patch {
   static constexpr int kSteps = (kSize + V::kStep - 1) / V::kStep;  // of a row of the window
 
   Patch(const PackedConv& p, const ConvBlock& block)
-      : row_(p.staging.staged_row),
-        out_step_(p.out_c),
-        bias_(V::start(block.bias)),
-        finish_(p.clamp, p.limits, static_cast<const typename V::Scaling*>(block.rescale)),
-        mask_(V::mask(block.lanes)) {
+      : p_(p), block_(block), row_(p.staging.staged_row), bias_(V::start(block.bias)) {
     unroll<kSize * kSteps>([&](auto i) {
       weight_[i.value] =
           V::load(static_cast<const typename V::WeightElement*>(block.weight) + i.value * V::kStep * kLanes);
@@ -34,7 +70,7 @@ class Patch {
   __attribute__((always_inline)) void tile(const Element* in, typename V::Out* out) const {
     typename V::Sum sum[kColumns];
     sums<1, kColumns>(in, sum);
-    unroll<kColumns>([&](auto c) { finish_.store(sum[c.value], out + c.value * out_step_, mask_); });
+    store_columns<V, kColumns>(p_, block_, sum, out);
   }
 
   /// kColumns pooled columns: two rows of twice as many windows.
@@ -42,12 +78,12 @@ class Patch {
   __attribute__((always_inline)) void pooled_tile(const Element* in, typename V::Out* out) const {
     typename V::Sum sum[4 * kColumns];
     sums<2, 2 * kColumns>(in, sum);
+    typename V::Sum best[kColumns];
     unroll<kColumns>([&](auto c) {
       constexpr int upper = 2 * c.value, lower = upper + 2 * kColumns;
-      const typename V::Sum best =
-          V::max(V::max(sum[upper], sum[upper + 1]), V::max(sum[lower], sum[lower + 1]));
-      finish_.store(best, out + c.value * out_step_, mask_);
+      best[c.value] = V::max(V::max(sum[upper], sum[upper + 1]), V::max(sum[lower], sum[lower + 1]));
     });
+    store_columns<V, kColumns>(p_, block_, best, out);
   }
 
  private:
@@ -82,10 +118,10 @@ class Patch {
     return false;
   }
 
-  std::int64_t row_, out_step_;
+  const PackedConv& p_;
+  const ConvBlock& block_;
+  std::int64_t row_;
   typename V::Sum bias_;
-  typename V::Finish finish_;
-  typename V::Mask mask_;
   typename V::Weight weight_[kSize * kSteps];
 };
 

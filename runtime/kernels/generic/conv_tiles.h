@@ -94,20 +94,18 @@ void tiles(const PackedConv& p, const ConvBlock* block, const typename V::Elemen
 
 #pragma GCC unroll 4
     for (int b = 0; b < kBlocks; ++b) {
-      const typename V::Finish finish(p.clamp, p.limits,
-                                      static_cast<const typename V::Scaling*>(block[b].rescale));
-      const typename V::Mask mask = V::mask(block[b].lanes);
       typename V::Out* to = out + block[b].out_offset;
       if constexpr (kRows == 1) {
-#pragma GCC unroll 16
-        for (int c = 0; c < kColumns; ++c) finish.store(sum[b][c], to + c * std::int64_t{p.out_c}, mask);
+        store_columns<V, kColumns>(p, block[b], sum[b], to);
       } else {
+        typename V::Sum best[kColumns / 2];
 #pragma GCC unroll 16
         for (int c = 0; c < kColumns / 2; ++c) {
           const auto upper = V::max(sum[b][2 * c], sum[b][2 * c + 1]);
           const auto lower = V::max(sum[b][kColumns + 2 * c], sum[b][kColumns + 2 * c + 1]);
-          finish.store(V::max(upper, lower), to + c * std::int64_t{p.out_c}, mask);
+          best[c] = V::max(upper, lower);
         }
+        store_columns<V, kColumns / 2>(p, block[b], best, to);
       }
     }
     in += kColumns * step;

@@ -2,7 +2,7 @@
 
 #include "conv_tiles.h"
 
-/// Depthwise convolution on packed weights, for a vector type V (conv_tiles.h) with load_x.
+/// Depthwise convolution of floats on packed weights, for a vector type V (conv_tiles.h) with load_x.
 /// Sizes of the window are compile-time numbers where they are common (0: read from the parameters), so that
 /// weights stay in registers.
 namespace lathe::runtime {
@@ -27,8 +27,7 @@ struct Columns {
   int begin = 0, end = 0;
 };
 
-/// One phase of the weights: the vectors of all taps of a window. A line is a row of the window, or several
-/// that are summed together.
+/// One phase of the weights: the vectors of all taps of a window. A line is a row of the window.
 template <class V, int kColumns, int kLines>
 class DepthwiseWeights {
  public:
@@ -36,10 +35,9 @@ class DepthwiseWeights {
   static constexpr int kRowsTogether = kColumns * kLines <= 9 ? 2 : 1;
 
   DepthwiseWeights(const PackedDepthwise& p, int phase) : channels_(p.channels) {
-    const auto* weight =
-        static_cast<const typename V::WeightElement*>(p.weight) + std::int64_t{phase} * V::kStep;
+    const float* weight = p.weight + phase;
     unroll<kColumns * kLines>(
-        [&](auto t) { weight_[t.value] = V::load(weight + std::int64_t{t.value} * p.period * V::kStep); });
+        [&](auto t) { weight_[t.value] = V::load(weight + std::int64_t{t.value} * p.period); });
   }
 
   /// Adds the taps to the sums of kRows output rows, one input line apart. line(i): lanes of input line i,
@@ -72,24 +70,21 @@ class DepthwiseWeights<V, 0, 0> {
  public:
   static constexpr int kRowsTogether = 1;
 
-  DepthwiseWeights(const PackedDepthwise& p, int phase)
-      : p_(p),
-        weight_(static_cast<const typename V::WeightElement*>(p.weight) + std::int64_t{phase} * V::kStep) {}
+  DepthwiseWeights(const PackedDepthwise& p, int phase) : p_(p), weight_(p.weight + phase) {}
 
   template <int kRows, bool kSome, typename Lines>
   void add(typename V::Sum (&sum)[kRows], Lines&& line, std::int64_t at, Columns columns) const {
     static_assert(kRows == 1);
-    const int lines = (p_.kernel_h + V::kStep - 1) / V::kStep;
     for (int column = columns.begin; column < columns.end; ++column) {
-      const typename V::WeightElement* weight = weight_ + std::int64_t{column} * lines * p_.period * V::kStep;
-      for (int i = 0; i < lines; ++i, weight += std::int64_t{p_.period} * V::kStep)
+      const float* weight = weight_ + std::int64_t{column} * p_.kernel_h * p_.period;
+      for (int i = 0; i < p_.kernel_h; ++i, weight += p_.period)
         V::add(sum[0], V::load(weight), V::load_x(line(i) + at + std::int64_t{column} * p_.channels));
     }
   }
 
  private:
   const PackedDepthwise& p_;
-  const typename V::WeightElement* weight_;
+  const float* weight_;
 };
 
 /// Rows of an f32 image from `top`, zeros outside.
@@ -116,8 +111,8 @@ struct FixedLines {
 template <class V, int kRows, class Weights, class Lines>
 __attribute__((always_inline)) inline void depthwise_rows(const PackedDepthwise& p, const Weights& weights,
                                                           int phase, const Lines& lines, float* out) {
-  const typename V::Finish finish(p.clamp, p.limits, nullptr);
-  const typename V::Sum bias = V::start(static_cast<const float*>(p.bias) + phase);
+  const typename V::Finish finish(p.clamp, {}, nullptr);
+  const typename V::Sum bias = V::start(p.bias + phase);
   const std::int64_t channels = p.channels;
   typename V::Sum sum[kRows];
   const auto start = [&] { unroll<kRows>([&](auto r) { sum[r.value] = bias; }); };
@@ -195,74 +190,6 @@ void depthwise_f32(const Call& call, Range rows) noexcept {
     const ImageLines lines{.image = image, .zeros = zeros, .top = 0, .height = p.in_h, .step = p.in_row};
     run(p, lines, static_cast<float*>(call.output) + n * p.out_h * p.out_row, begin, end);
     row = n * p.out_h + end;
-  }
-}
-
-/// `rows` output rows from their lines of cells; phases outermost, so that the weights of a phase are loaded
-/// once.
-template <class V, int kColumns, int kLines>
-void depthwise_codes_rows(const PackedDepthwise& p, const std::int32_t* cells, typename V::Out* out,
-                          std::int64_t rows) {
-  const int lanes = (p.flat ? p.out_w : 1) * p.channels;
-  const std::int64_t row_step = std::int64_t{p.stride_h / p.line_rows} * p.line;
-  const std::int64_t group_step = std::int64_t{V::kStep / p.line_rows} * p.line;
-  for (int phase = 0; phase < p.period && phase < lanes; phase += kLanes) {
-    const DepthwiseWeights<V, kColumns, kLines> weights(p, phase);
-    const typename V::Finish finish(p.clamp, p.limits,
-                                    static_cast<const typename V::Scaling*>(p.rescale) + phase / kLanes);
-    const typename V::Sum bias = V::start(static_cast<const std::int32_t*>(p.bias) + phase);
-    for (std::int64_t row = 0; row < rows; ++row) {
-      const std::int32_t* first = cells + row * row_step;
-      typename V::Out* to = out + row * p.out_row;
-      for_each_vector<V>(p, p.out_w, phase, [&](std::int64_t lane, std::int64_t at, auto... mask) {
-        typename V::Sum sum[1] = {bias};
-        weights.template add<1, false>(sum, [&](std::int64_t i) { return first + i * group_step; }, at,
-                                       {0, p.kernel_w});
-        finish.store(sum[0], to + lane, mask...);
-      });
-    }
-  }
-}
-
-/// Integers: V::kStep rows of the image are interleaved element by element, so that one instruction sums a
-/// column of a window: a line of cells. The lines of some output rows are made together, since neighbours
-/// share them. Scratch: these lines of cells of 4 bytes, then a row of padding codes.
-template <class V>
-void depthwise_codes(const Call& call, Range rows) noexcept {
-  const auto& p = *static_cast<const PackedDepthwise*>(call.params);
-  auto run = depthwise_codes_rows<V, 0, 0>;
-  if (p.kernel_h == 3 && p.kernel_w == 3) run = depthwise_codes_rows<V, 3, (3 + V::kStep - 1) / V::kStep>;
-  if (p.kernel_h == 5 && p.kernel_w == 5) run = depthwise_codes_rows<V, 5, (5 + V::kStep - 1) / V::kStep>;
-  const std::int64_t groups = (p.kernel_h + V::kStep - 1) / V::kStep;
-  const auto lines_of = [&](std::int64_t strip) {
-    return ((strip - 1) * p.stride_h + (groups - 1) * V::kStep) / p.line_rows + 1;
-  };
-  const std::int64_t most = lines_of(p.strip);
-  auto* cells = static_cast<std::int32_t*>(call.scratch);
-  auto* padding = static_cast<typename V::In*>(static_cast<void*>(cells + most * p.line));
-  for (std::int64_t i = 0; i < p.in_row; ++i) padding[i] = static_cast<typename V::In>(p.zero_point);
-  const std::int64_t left = std::int64_t{p.pad_left} * p.channels;
-  for (std::int64_t i = 0; i < most; ++i) {
-    std::int32_t* line = cells + i * p.line;
-    V::fill_cells(line, left, p.zero_point);
-    V::fill_cells(line + left + p.in_row, p.line - left - p.in_row, p.zero_point);
-  }
-  for (std::int64_t row = rows.begin; row < rows.end;) {
-    const std::int64_t h = row % p.out_h, in_image = p.out_h - h, in_range = rows.end - row;
-    const std::int64_t there = in_image < in_range ? in_image : in_range;
-    const std::int64_t strip = there < p.strip ? there : p.strip;
-    const auto* image = static_cast<const typename V::In*>(call.input) + row / p.out_h * p.in_h * p.in_row;
-    const std::int64_t top = h * p.stride_h - p.pad_top;
-    for (std::int64_t i = 0; i < lines_of(strip); ++i) {
-      const typename V::In* lines[V::kStep];
-      for (int k = 0; k < V::kStep; ++k) {
-        const std::int64_t in = top + i * p.line_rows + k;
-        lines[k] = in >= 0 && in < p.in_h ? image + in * p.in_row : padding;
-      }
-      V::interleave(cells + i * p.line + left, lines, p.in_row, p.zero_point);
-    }
-    run(p, cells, static_cast<typename V::Out*>(call.output) + row * p.out_row, strip);
-    row += strip;
   }
 }
 

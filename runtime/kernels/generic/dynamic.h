@@ -1,7 +1,7 @@
 #pragma once
 
 #include "conv_tiles.h"
-#include "depthwise.h"
+#include "depthwise_codes.h"
 #include "linear_dots.h"
 
 /// Layers that quantize each image as it comes: the kernels of 8-bit codes with a result in floats, whose
@@ -14,6 +14,7 @@ template <class I8, class F32>
 struct Dynamic : I8 {
   using Out = float;
   using Scaling = LaneFactors;
+  static constexpr bool kFourColumns = false;
 
   class Finish {
    public:
@@ -27,11 +28,26 @@ struct Dynamic : I8 {
     void store(const typename I8::Sum& sum, float* out, typename F32::Mask mask) const {
       finish_.store(F32::scale(I8::real(sum), factor_, bias_), out, mask);
     }
+    typename F32::Sum scaled(const typename I8::Sum& sum) const {
+      return F32::scale(I8::real(sum), factor_, bias_);
+    }
 
    private:
     typename F32::Finish finish_;
     typename F32::Sum factor_, bias_;
   };
+
+  template <bool>
+  static void store_chunk(const typename I8::Sum (&sum)[I8::kSums], const Clamp& clamp,
+                          const CodeLimits& limits, const LaneFactors* factors, float* out,
+                          std::int64_t lanes) {
+    typename F32::Sum real[I8::kSums];
+    for (int s = 0; s < I8::kSums; ++s) real[s] = Finish(clamp, limits, factors + s).scaled(sum[s]);
+    F32::order(real);
+    const typename F32::Finish finish(clamp, limits, nullptr);
+    for (int s = 0; s < I8::kSums && lanes > 0; ++s, out += kLanes, lanes -= kLanes)
+      finish.store(real[s], out, F32::mask(static_cast<std::int32_t>(lanes < kLanes ? lanes : kLanes)));
+  }
 };
 
 /// Asymmetric parameters over the range of the elements widened to include 0. NaN is passed over.
@@ -83,8 +99,8 @@ inline std::int64_t bind(PackedConv& p, const std::int32_t* start, const LaneFac
   p.staging.zero_point = zero_point;
   return p.out_h;
 }
-inline std::int64_t bind(PackedDepthwise& p, const std::int32_t* start, const LaneFactors* factors, void*,
-                         std::int32_t zero_point) {
+inline std::int64_t bind(PackedDepthwiseCodes& p, const std::int32_t* start, const LaneFactors* factors,
+                         void*, std::int32_t zero_point) {
   p.bias = start;
   p.rescale = factors;
   p.zero_point = zero_point;

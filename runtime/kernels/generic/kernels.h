@@ -3,6 +3,7 @@
 #include "../fast.h"
 #include "conv_tiles.h"
 #include "depthwise.h"
+#include "depthwise_codes.h"
 #include "dynamic.h"
 #include "global_pool.h"
 #include "linear_dots.h"
@@ -17,6 +18,7 @@ template <class F32, class I8, class I16, Kernel kQuantize, Kernel kQuantizeI16>
 constexpr FastKernels make_kernels() {
   using Real = Dynamic<I8, F32>;
   static_assert(F32::kMaxTile == I8::kMaxTile && F32::kMaxPoolTile == I8::kMaxPoolTile);
+  static_assert(I8::kParts == I16::kParts);
   static_assert(I16::kMaxTile == I8::kMaxTile && I16::kMaxPoolTile == I8::kMaxPoolTile && I16::kStep == 2);
   return {.blocking = {.step = I8::kStep,
                        .tile = F32::kMaxTile,
@@ -26,7 +28,11 @@ constexpr FastKernels make_kernels() {
                        .dot_i16 = I16::kDot,
                        .outputs_f32 = F32::kMaxOutputs,
                        .outputs_i8 = I8::kMaxOutputs,
-                       .outputs_i16 = I16::kMaxOutputs},
+                       .outputs_i16 = I16::kMaxOutputs,
+                       .chunk_i8 = I8::kChunk,
+                       .chunk_i16 = I16::kChunk,
+                       .parts = I8::kParts,
+                       .real_rescaling = I8::kRealRescaling},
           .conv2d_f32 = conv2d<F32>,
           .conv2d_i8 = conv2d<I8>,
           .conv2d_i16 = conv2d<I16>,
@@ -38,7 +44,7 @@ constexpr FastKernels make_kernels() {
           .linear_i8 = linear<I8>,
           .linear_i16 = linear<Wide<I16>>,
           .conv2d_dynamic = dynamic<PackedConv, kQuantize, conv2d<Real>>,
-          .depthwise_dynamic = dynamic<PackedDepthwise, kQuantize, depthwise_codes<Real>>,
+          .depthwise_dynamic = dynamic<PackedDepthwiseCodes, kQuantize, depthwise_codes<Real>>,
           .linear_dynamic = dynamic<PackedLinear, kQuantize, linear<Real>>,
           .max_pool2d_f32 = max_pool2d<float>,
           .max_pool2d_i8 = max_pool2d<std::int8_t>,

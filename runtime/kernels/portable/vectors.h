@@ -100,6 +100,7 @@ struct F32 {
     for (const float v : sum.v) result += v;
     return result;
   }
+  static void order(Sum (&)[1]) {}
   static void add_totals(Sum& sum, const float* totals) {
     for (int i = 0; i < kLanes; ++i) sum.v[i] += totals[i];
   }
@@ -129,7 +130,7 @@ struct Words {
   using Pixel = Pairs;
   static constexpr int kStep = 2, kMaxTile = 2, kMaxPoolTile = 1, kMaxBlocks = 1, kPatchTile = 0,
                        kPatchPoolTile = 0;
-  static constexpr bool kAlwaysStaged = sizeof(Code) == 1;
+  static constexpr bool kAlwaysStaged = sizeof(Code) == 1, kRealRescaling = false;
 
   static Sum start(const void* bias) { return Sum::load(bias); }
   static Weight load(const std::int16_t* weight) { return Weight::load(weight); }
@@ -139,7 +140,6 @@ struct Words {
     for (std::int32_t& one : pairs) one = pair;
     return Pixel::load(pairs);
   }
-  static Pixel load_x(const std::int32_t* cells) { return Pixel::load(cells); }
   static void add(Sum& sum, const Weight& weight, const Pixel& x) {
     std::int32_t products[2 * kLanes];  // apart from the sums, so that compilers take vectors for both
     for (int i = 0; i < 2 * kLanes; ++i) products[i] = weight.v[i] * x.v[i];
@@ -162,7 +162,7 @@ struct Words {
       for (int i = 0; i < lanes; ++i) {
         const std::int64_t a = sum.v[i];
         const std::int64_t offset = (i % 2 == 0 ? rescale_->even_offset : rescale_->odd_offset)[i / 2];
-        const std::int64_t term = limits_.negative && a < 0 ? kNegativeTerm<Code> : 0;
+        const std::int64_t term = limits_.rescaling == Rescaling::negative && a < 0 ? kNegativeTerm<Code> : 0;
         const std::int64_t code = (a * rescale_->multiplier[i] + offset - term) >> (32 + rescale_->shift[i]);
         out[i] = static_cast<Code>(std::clamp<std::int64_t>(code, limits_.low, limits_.high));
       }
@@ -180,15 +180,30 @@ struct Words {
     std::fill_n(to, count, std::int16_t{0});
   }
 
-  // Depthwise: cells of two 16-bit numbers.
-  static void fill_cells(std::int32_t* to, std::int64_t count, std::int32_t) { std::fill_n(to, count, 0); }
-  static void interleave(std::int32_t* to, const Code* const lines[2], std::int64_t count,
-                         std::int32_t zero_point) {
-    for (std::int64_t i = 0; i < count; ++i) {
-      const std::int16_t pair[2] = {static_cast<std::int16_t>(lines[0][i] - zero_point),
-                                    static_cast<std::int16_t>(lines[1][i] - zero_point)};
-      std::memcpy(to + i, pair, sizeof pair);
+  // Depthwise: sixteen codes, in their own order.
+  static constexpr int kChunk = kLanes, kParts = 0, kSums = 1;
+  static void stage_loose(std::int16_t* to, const Code* from, std::int64_t count, std::int32_t zero_point) {
+    stage(to, from, count, zero_point);
+  }
+  static void fill_loose(std::int16_t* to, std::int64_t count, std::int32_t zero_point) {
+    fill(to, count, zero_point);
+  }
+  static void stage_columns(std::int16_t* to, const Code* from, std::int64_t channels, std::int64_t count,
+                            std::int64_t step, std::int32_t zero_point) {
+    for (; count > 0; --count, to += channels, from += step) stage(to, from, channels, zero_point);
+  }
+  static void cells(const std::int16_t* x, std::int64_t step, Pixel (&cell)[kSums]) {
+    for (int i = 0; i < kLanes; ++i) {
+      cell[0].v[2 * i] = x[i];
+      cell[0].v[2 * i + 1] = x[i + step];
     }
+  }
+  static void add_from(Sum& sum, const std::int16_t* weight, const Pixel& x) { add(sum, load(weight), x); }
+  template <bool>
+  static void store_chunk(const Sum (&sum)[kSums], const Clamp& clamp, const CodeLimits& limits,
+                          const LaneRescale* rescale, Code* out, std::int64_t lanes) {
+    Finish(clamp, limits, rescale)
+        .store(sum[0], out, static_cast<Mask>(std::min<std::int64_t>(lanes, kLanes)));
   }
 
   static void add_codes(Sum& sum, const Code* x, std::int32_t lanes) {

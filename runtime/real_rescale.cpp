@@ -1,0 +1,127 @@
+#include "real_rescale.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <span>
+#include <vector>
+
+namespace lathe::runtime {
+
+namespace {
+
+/// The least accumulator whose code is `code` or more.
+struct Step {
+  std::int64_t accumulator = 0;
+  std::int32_t code = 0;
+};
+
+/// ceil(a / b), b > 0.
+std::int64_t ceil_quotient(std::int64_t a, std::int64_t b) { return a / b + (a % b > 0 ? 1 : 0); }
+
+/// With d = code - zero point >= 1: (x + 2^(e-1)) >> e >= d from x = d * 2^e - 2^(e-1) on, and x = (a * m +
+/// 2^30) >> 31.
+std::vector<Step> steps_of(const FixedRescale& fixed) {
+  std::vector<Step> steps;
+  for (std::int32_t code = fixed.low + 1; code <= fixed.high; ++code) {
+    const std::int64_t d = code - fixed.zero_point, unit = std::int64_t{1} << fixed.shift;
+    const std::int64_t x = d * unit - unit / 2;
+    const std::int64_t accumulator =
+        ceil_quotient(x * (std::int64_t{1} << 31) - (std::int64_t{1} << 30), fixed.multiplier);
+    if (accumulator > -fixed.bound && accumulator <= fixed.bound) steps.push_back({accumulator, code});
+  }
+  return steps;
+}
+
+std::int64_t code_of(const RealRescale& real, std::int64_t accumulator) {
+  const float value = std::fma(static_cast<float>(accumulator), real.factor, real.offset);
+  return std::lrint(value) + (accumulator == real.exception ? real.delta : 0);
+}
+
+/// How many of the steps are wrong on the one or the other side, up to `most`; makes the last of them the
+/// exception.
+int wrong_steps(RealRescale& real, std::span<const Step> steps, int most) {
+  int wrong = 0;
+  real.delta = 0;
+  const RealRescale plain = real;
+  for (const Step& step : steps) {
+    if (code_of(plain, step.accumulator) < step.code) {
+      real.exception = static_cast<std::int32_t>(step.accumulator);
+      real.delta = 1;
+      ++wrong;
+    }
+    if (code_of(plain, step.accumulator - 1) >= step.code) {
+      real.exception = static_cast<std::int32_t>(step.accumulator - 1);
+      real.delta = -1;
+      ++wrong;
+    }
+    if (wrong >= most) break;
+  }
+  return wrong;
+}
+
+bool equal(const RealRescale& real, std::span<const Step> steps) {
+  return std::ranges::all_of(steps, [&](const Step& step) {
+    return code_of(real, step.accumulator) >= step.code && code_of(real, step.accumulator - 1) < step.code;
+  });
+}
+
+/// The offsets under which `factor` would be right without rounding errors lie between these.
+struct Offsets {
+  double low = -std::numeric_limits<double>::infinity(), high = std::numeric_limits<double>::infinity();
+};
+
+/// Brings the steps that leave the offset least freedom to the front.
+constexpr std::size_t kTight = 8;
+Offsets offsets_of(float factor, std::vector<Step>& steps) {
+  const auto after = [&](const Step& step) {
+    return step.code - 0.5 - static_cast<double>(step.accumulator) * static_cast<double>(factor);
+  };
+  const auto less = [&](const Step& a, const Step& b) { return after(a) < after(b); };
+  const auto middle = steps.begin() + static_cast<std::ptrdiff_t>(std::min(kTight, steps.size()));
+  std::nth_element(steps.begin(), middle, steps.end(), less);
+  const auto end = middle + std::min(static_cast<std::ptrdiff_t>(kTight), steps.end() - middle);
+  std::nth_element(middle, end, steps.end(), [&](const Step& a, const Step& b) { return less(b, a); });
+  Offsets offsets;
+  for (const Step& step : steps) {
+    offsets.low = std::max(offsets.low, after(step));
+    offsets.high = std::min(offsets.high, after(step) + static_cast<double>(factor));
+  }
+  return offsets;
+}
+
+}  // namespace
+
+std::optional<RealRescale> find_real_rescale(const FixedRescale& fixed) {
+  // Below, the steps are so far apart that a float has too few digits for most of them.
+  constexpr std::int32_t kMaxShift = 12;
+  if (fixed.shift > kMaxShift || fixed.low < fixed.zero_point) return {};
+  std::vector<Step> steps = steps_of(fixed);
+  const auto nominal =
+      static_cast<float>(std::ldexp(static_cast<double>(fixed.multiplier), -31 - fixed.shift));
+  if (steps.empty()) return {};  // one code for all accumulators
+  std::optional<RealRescale> best;
+  constexpr int kOffsets = 12;
+  for (const float factor : {nominal, std::nextafter(nominal, 0.f), std::nextafter(nominal, 1.f)}) {
+    const Offsets offsets = offsets_of(factor, steps);
+    const auto middle = static_cast<float>((offsets.low + offsets.high) / 2);
+    float up = middle, down = middle;
+    for (int i = 0; i < 2 * kOffsets; ++i) {
+      const float offset = i % 2 == 0 ? up : down;
+      RealRescale real{.factor = factor, .offset = offset};
+      const auto tight = std::span(steps).first(std::min(2 * kTight, steps.size()));
+      if (wrong_steps(real, tight, best ? 1 : 2) < (best ? 1 : 2)) {
+        const int wrong = wrong_steps(real, steps, 2);
+        if (wrong == 0) return real;
+        if (wrong == 1 && !best && equal(real, steps)) best = real;
+      }
+      if (i % 2 == 0) {
+        up = std::nextafter(up, 1e9f);
+        down = std::nextafter(down, -1e9f);
+      }
+    }
+  }
+  return best;
+}
+
+}  // namespace lathe::runtime

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+namespace lathe::runtime {
+
+/// Rescaling of 32-bit accumulators to 8-bit codes in single precision: code = nearest(fma(a, factor,
+/// offset)), ties to even, saturated; and `delta` more for the one accumulator `exception`.
+struct RealRescale {
+  float factor = 0, offset = 0;
+  std::int32_t exception = 0, delta = 0;  ///< delta 0: no exception
+};
+
+/// What it is to be equal to (fixed_point.h), for shifts e >= 1.
+struct FixedRescale {
+  std::int32_t multiplier = 0;  ///< in [2^30, 2^31)
+  std::int32_t shift = 1;       ///< e
+  std::int32_t zero_point = 0;
+  std::int32_t low = -128, high = 127;
+  std::int64_t bound = 0;  ///< no accumulator is larger
+};
+
+/// Factor and offset that give the codes of the fixed-point rescaling for every accumulator, with at most one
+/// exception; none if none are found, or codes below the zero point are possible (halves are rounded the
+/// other way there). Both functions rise with the accumulator (conversion to float, fma and
+/// rounding do), so it is enough to compare them at the two sides of each of the steps between codes, which
+/// are at known accumulators.
+std::optional<RealRescale> find_real_rescale(const FixedRescale& fixed);
+
+}  // namespace lathe::runtime

@@ -1,0 +1,62 @@
+#include "../../runtime/real_rescale.h"
+#include "../../runtime/kernels/fixed_point.h"
+
+#include <lathe/base/random.h>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+using namespace lathe::runtime;
+
+namespace {
+
+std::int64_t fixed_code(const FixedRescale& fixed, std::int32_t a) {
+  const std::int32_t code = rescale(a, fixed.multiplier, -fixed.shift) + fixed.zero_point;
+  return std::clamp(code, fixed.low, fixed.high);
+}
+
+std::int64_t real_code(const FixedRescale& fixed, const RealRescale& real, std::int32_t a) {
+  const std::int64_t code = std::lrint(std::fma(static_cast<float>(a), real.factor, real.offset)) +
+                            (a == real.exception ? real.delta : 0);
+  return std::clamp<std::int64_t>(code, fixed.low, fixed.high);
+}
+
+}  // namespace
+
+TEST_CASE("rescaling in floats gives every code of the fixed-point rescaling") {
+  lathe::Rng rng(5);
+  int found = 0, exceptions = 0;
+  for (std::int32_t shift = 1; shift <= 10; ++shift) {
+    for (int trial = 0; trial < (shift < 10 ? 5 : 12); ++trial) {
+      CAPTURE(shift);
+      FixedRescale fixed{
+          .multiplier = static_cast<std::int32_t>((1 << 30) + rng.below(1 << 30)),
+          .shift = shift,
+          .zero_point = trial % 2 == 0 ? -128 : static_cast<std::int32_t>(rng.below(200)) - 100,
+          .bound = 400'000};
+      fixed.low = fixed.zero_point;
+      fixed.high = trial % 3 == 0 ? 127 : std::min(127, fixed.low + 100);
+      const auto real = find_real_rescale(fixed);
+      if (!real) continue;
+      ++found;
+      exceptions += real->delta != 0 ? 1 : 0;
+      std::int64_t wrong = 0;
+      for (std::int32_t a = -400'000; a <= 400'000; ++a)
+        wrong += fixed_code(fixed, a) == real_code(fixed, *real, a) ? 0 : 1;
+      CHECK(wrong == 0);
+    }
+  }
+  CHECK(found >= 50);
+  CHECK(exceptions >= 3);
+}
+
+TEST_CASE("no rescaling in floats is found for codes below the zero point or for tiny factors") {
+  FixedRescale fixed{.multiplier = 1 << 30, .shift = 5, .zero_point = -20, .low = -128, .bound = 100'000};
+  CHECK_FALSE(find_real_rescale(fixed));
+  fixed.low = -20;
+  CHECK(find_real_rescale(fixed));
+  fixed.shift = 20;
+  CHECK_FALSE(find_real_rescale(fixed));
+}
