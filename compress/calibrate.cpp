@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace lathe::compress {
 namespace {
@@ -37,6 +38,7 @@ class Histogram {
     const double low = static_cast<double>(whole_.min);
     const double per_bin = (static_cast<double>(whole_.max) - low) / kBins;
     for (float x : elements) {
+      if (x == 0) ++zeros_;
       const double bin = per_bin > 0 ? (static_cast<double>(x) - low) / per_bin : 0;
       ++counts_[std::min<std::size_t>(static_cast<std::size_t>(std::max(bin, 0.)), kBins - 1)];
     }
@@ -54,7 +56,42 @@ class Histogram {
     return {std::min(edge(first), 0.f), std::max(edge(last), 0.f)};
   }
 
+  /// The range whose 256 codes are nearest to the elements, in the mean square: what lies outside moves to
+  /// its ends, what lies inside by a twelfth of the squared step, zeros not at all.
+  Range nearest() const {
+    std::vector<Sums> before(kBins + 1);  // by bin: of all elements in the bins before it
+    for (std::size_t bin = 0; bin < kBins; ++bin) {
+      const double n = static_cast<double>(counts_[bin]);
+      const double x = (static_cast<double>(edge(bin)) + static_cast<double>(edge(bin + 1))) / 2;
+      before[bin + 1] = {before[bin].n + n, before[bin].x + n * x, before[bin].xx + n * x * x};
+    }
+    Range best = whole_;
+    double least = std::numeric_limits<double>::infinity();
+    for (std::size_t first = 0; first < kBins && (first == 0 || edge(first) <= 0); first += kStride)
+      for (std::size_t last = kBins; last > first && (last == kBins || edge(last) >= 0); last -= kStride) {
+        const Range range{std::min(edge(first), 0.f), std::max(edge(last), 0.f)};
+        const double low = static_cast<double>(range.min), high = static_cast<double>(range.max);
+        const double step = (high - low) / 255;
+        const double inside = before[last].n - before[first].n - static_cast<double>(zeros_);
+        const double error = distance(before[first], low) + distance(before[kBins] - before[last], high) +
+                             inside * step * step / 12;
+        if (error < least) least = error, best = range;
+      }
+    return best;
+  }
+
  private:
+  /// Of some elements: how many, their sum, the sum of their squares.
+  struct Sums {
+    double n = 0, x = 0, xx = 0;
+    Sums operator-(const Sums& other) const { return {n - other.n, x - other.x, xx - other.xx}; }
+  };
+  /// Sum of the squared distances to `point`.
+  static double distance(const Sums& sums, double point) {
+    return sums.xx - 2 * point * sums.x + point * point * sums.n;
+  }
+
+  static constexpr std::size_t kStride = 16;  // bins from one candidate for an end to the next
   static constexpr std::size_t kBins = 2048;
 
   float edge(std::size_t bin) const {
@@ -66,7 +103,7 @@ class Histogram {
 
   Range whole_;
   std::vector<std::uint64_t> counts_;
-  std::uint64_t total_ = 0;
+  std::uint64_t total_ = 0, zeros_ = 0;
 };
 
 /// Calls visit(id, elements) for every activation of every batch.
@@ -77,15 +114,25 @@ void watch(const graph::Graph& graph, std::span<const Tensor> batches,
              [&](graph::ValueId id, const Tensor& value) { visit(id, value.span<float>()); });
 }
 
-void narrow(const graph::Graph& graph, std::span<const Tensor> batches, double percentage, Ranges& ranges) {
+void narrow(const graph::Graph& graph, std::span<const Tensor> batches, const CalibrationOptions& options,
+            Ranges& ranges) {
   std::vector<std::optional<Histogram>> histograms;
   for (const auto& range : ranges)
     histograms.push_back(range ? std::optional<Histogram>(*range) : std::nullopt);
   watch(graph, batches, [&](graph::ValueId id, std::span<const float> elements) {
     histograms[static_cast<std::size_t>(id)]->add(elements);
   });
-  for (std::size_t i = 0; i < ranges.size(); ++i)
-    if (histograms[i]) ranges[i] = histograms[i]->without((100 - percentage) / 200);
+  const auto at_border = [&](std::size_t id) {
+    return std::ranges::count(graph.inputs(), static_cast<graph::ValueId>(id)) > 0 ||
+           std::ranges::count(graph.outputs(), static_cast<graph::ValueId>(id)) > 0;
+  };
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    if (!histograms[i]) continue;
+    if (options.estimator == Estimator::percentile)
+      ranges[i] = histograms[i]->without((100 - options.percentage) / 200);
+    else if (!at_border(i))
+      ranges[i] = histograms[i]->nearest();
+  }
 }
 
 }  // namespace
@@ -105,7 +152,7 @@ Ranges calibrate(const graph::Graph& graph, std::span<const Tensor> batches,
     if (!extend(*range, elements))
       fail("calibrate: {} has values that are not finite", describe_value(graph, id));
   });
-  if (options.estimator == Estimator::percentile) narrow(graph, batches, options.percentage, ranges);
+  if (options.estimator != Estimator::min_max) narrow(graph, batches, options, ranges);
   return ranges;
 }
 

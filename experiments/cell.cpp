@@ -1,5 +1,6 @@
 #include "cell.h"
 
+#include "deploy.h"
 #include "detail.h"
 #include "machine.h"
 #include "progress.h"
@@ -8,7 +9,6 @@
 #include <lathe/base/error.h>
 #include <lathe/base/io.h>
 #include <lathe/compress/quantize.h>
-#include <lathe/compress/quantize_aware.h>
 #include <lathe/compress/trace.h>
 #include <lathe/graph/model_file.h>
 #include <lathe/layers/models.h>
@@ -138,12 +138,6 @@ Cell run_cell(const CellConfig& config, const datasets::Named& data, const Resul
 
   const Shape& input = layers::find_model(config.base).input;
   const graph::Graph float_graph = compress::export_float(model, input);
-  const compress::Ranges ranges = compress::calibrate(float_graph, trained->calibration);
-  const auto integers = [&](compress::Scheme scheme) {
-    return kind.quantization_aware ? compress::export_quantized(model, input, {.scheme = scheme})
-                                   : compress::quantize(float_graph, ranges, {.scheme = scheme});
-  };
-
   Cell results = {{"exp_id", id},        {"base", config.base},     {"kind", config.kind},
                   {"seed", config.seed}, {"epochs", config.epochs}, {"batch", config.batch}};
   describe_model(model, float_graph, results);
@@ -153,8 +147,8 @@ Cell run_cell(const CellConfig& config, const datasets::Named& data, const Resul
       {"float", float_graph},
       {"fp16", compress::to_half(float_graph)},
       {"dynamic", compress::quantize_dynamic(float_graph)},
-      {"int8", integers(compress::Scheme::int8)},
-      {"int16x8", integers(compress::Scheme::int16x8)}};
+      {"int8", in_integers(*trained, float_graph, {.scheme = compress::Scheme::int8})},
+      {"int16x8", in_integers(*trained, float_graph, {.scheme = compress::Scheme::int16x8})}};
   Cell details = Cell::object();
   for (const auto& [variant, graph] : variants)
     measure_variant(variant, graph, config, data, folder, options, results, details);

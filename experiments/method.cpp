@@ -1,5 +1,6 @@
 #include "method.h"
 
+#include "deploy.h"
 #include "measure.h"
 #include "rows.h"
 #include "train.h"
@@ -7,7 +8,6 @@
 #include <lathe/base/error.h>
 #include <lathe/base/io.h>
 #include <lathe/compress/quantize.h>
-#include <lathe/compress/quantize_aware.h>
 #include <lathe/compress/trace.h>
 #include <lathe/core/autograd.h>
 #include <lathe/datasets/loader.h>
@@ -146,18 +146,13 @@ Cell run_optimisation(const CellConfig& config, const datasets::Named& data, con
   if (!trained) return nullptr;
   layers::Module& model = *trained->model;
   const Shape& input = layers::find_model(config.base).input;
-  const bool quantized = parse_kind(find_optimisation(config.kind).passes).quantization_aware;
   const graph::Graph real = compress::export_float(model, input);
-  const compress::Ranges ranges = compress::calibrate(real, trained->calibration);
-  const auto integers = [&](const compress::QuantizeOptions& how) {
-    return quantized ? compress::export_quantized(model, input, how) : compress::quantize(real, ranges, how);
-  };
   const std::pair<const char*, graph::Graph> methods[] = {
       {"fp32", real},
       {"fp16", compress::to_half(real)},
       {"dynamic", compress::quantize_dynamic(real)},
-      {"uint8", integers({.input = compress::Border::u8, .output = compress::Border::u8})},
-      {"int16x8", integers({.scheme = compress::Scheme::int16x8})}};
+      {"uint8", in_integers(*trained, real, {.input = compress::Border::u8, .output = compress::Border::u8})},
+      {"int16x8", in_integers(*trained, real, {.scheme = compress::Scheme::int16x8})}};
 
   const std::string id = config.id();
   Cell results = {

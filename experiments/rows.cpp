@@ -43,7 +43,8 @@ void read_failures(Results& run) {
     return;
   }
   for (const auto& [id, reason] : failed.items()) {
-    const bool made_since = std::ranges::any_of(run.rows, [&id = id](const Row& row) { return row.id == id; });
+    const bool made_since =
+        std::ranges::any_of(run.rows, [&id = id](const Row& row) { return row.id == id; });
     if (made_since || !reason.is_string()) continue;
     run.rows.push_back({.id = id,
                         .base = "?",

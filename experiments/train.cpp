@@ -142,6 +142,7 @@ std::optional<TrainedModel> train_model(const CellConfig& config, const Kind& ki
 
   const auto clustered = compress::clustered_weights(model);
   compress::strip(model);
+  result.quantization_aware = kind.quantization_aware;
   result.unique_weights = most_values(clustered);
   result.seconds = trained.seconds;
   result.validation_accuracy = trained.validation.accuracy;

@@ -15,6 +15,7 @@ namespace lathe::experiments {
 struct TrainedModel {
   std::unique_ptr<layers::Module> model;
   std::vector<Tensor> calibration;  ///< batches of training images, without random transforms
+  bool quantization_aware = false;
   std::int64_t unique_weights = 0;  ///< most different values in a clustered weight; 0: none is clustered
   double seconds = 0;
   double validation_accuracy = 0;  ///< of the last epoch

@@ -6,6 +6,9 @@
 #include <lathe/datasets/loader.h>
 #include <lathe/graph/model_file.h>
 
+#include <map>
+#include <string>
+
 namespace lathe::commands {
 namespace {
 
@@ -31,15 +34,18 @@ std::vector<Tensor> calibration_batches(const Arguments& arguments) {
   return batches;
 }
 
+const std::map<std::string, compress::Estimator> kEstimators = {
+    {"min-max", compress::Estimator::min_max},
+    {"percentile", compress::Estimator::percentile},
+    {"mse", compress::Estimator::mean_squared_error}};
+
 compress::Border border(const std::string& name) {
   return name == "u8" ? compress::Border::u8 : compress::Border::f32;
 }
 
 graph::Graph quantize(const graph::Graph& graph, const Arguments& arguments,
                       std::vector<compress::FloatNode>& left_float) {
-  const compress::CalibrationOptions calibration{.estimator = arguments.estimator == "percentile"
-                                                                  ? compress::Estimator::percentile
-                                                                  : compress::Estimator::min_max,
+  const compress::CalibrationOptions calibration{.estimator = kEstimators.at(arguments.estimator),
                                                  .percentage = arguments.percentage};
   const compress::QuantizeOptions options{
       .scheme = arguments.to == "int8" ? compress::Scheme::int8 : compress::Scheme::int16x8,
@@ -95,8 +101,9 @@ void add_convert(CLI::App& app, Run& run) {
       ->capture_default_str();
   command
       ->add_option("--estimator", arguments->estimator,
-                   "Ranges: all that was seen (min-max), or without the rarest (percentile)")
-      ->check(CLI::IsMember({"min-max", "percentile"}))
+                   "Ranges: all that was seen (min-max), without the rarest (percentile), or those of the "
+                   "least squared error (mse, for int8)")
+      ->check(CLI::IsMember(kEstimators))
       ->capture_default_str();
   command
       ->add_option("--percentage", arguments->percentage,

@@ -272,6 +272,42 @@ TEST_CASE("percentiles leave out the rarest elements at both ends and no more") 
   CHECK_ERROR(ranges(std::nan("")), "the percentage must be above 50");
 }
 
+TEST_CASE("ranges of the least squared error cut outliers off, of scores and pixels none") {
+  Graph graph;
+  const ValueId x = graph.add_input("x", {1, 40'000});
+  const ValueId y = graph.add_node(Activate{}, {x}, "relu");
+  graph.set_outputs({graph.add_node(Activate{Activation::relu6}, {y}, "relu6")});
+  Tensor batch = Tensor::empty({1, 40'000});
+  const auto elements = batch.mutable_span<float>();
+  Rng(3).fill_uniform(elements, -1, 1);
+  const auto ranges = [&] {
+    return calibrate(graph, std::span(&batch, 1), {.estimator = Estimator::mean_squared_error});
+  };
+  // Even ones: nothing is worth cutting off.
+  CHECK(ranges()[1]->max > 0.98f);
+  CHECK(ranges()[1]->min == 0);
+  // One far away: finer steps for 20,000 others are worth some of its 4, but not all.
+  elements[17] = 4;
+  const float cut = ranges()[1]->max;
+  CHECK(cut > 3);
+  CHECK(cut < 4);
+  const auto error = [&](float high) {
+    double sum = 0;
+    for (float each : elements) {
+      const double real = std::max(each, 0.f), step = static_cast<double>(high) / 255;
+      const double near = std::min(std::round(real / step) * step, static_cast<double>(high));
+      sum += (real - near) * (real - near);
+    }
+    return sum;
+  };
+  CHECK(error(cut) < error(4));
+  CHECK(error(cut) < error(0.8f * cut));
+  CHECK(ranges()[0]->max == 4);
+  CHECK(ranges()[2]->max == 4);
+  for (float& each : elements) each = 0;
+  CHECK(*ranges()[1] == compress::Range{});
+}
+
 TEST_CASE("a percentile makes the steps of a value with outliers finer") {
   const Graph graph = small({1, 0, 0, 0, 0, 1, 0, 0}, {0, 0});
   std::vector<Tensor> batches;
