@@ -5,9 +5,11 @@ Batch 1 on one thread in fp32 and int8, all test images one by one, and training
 Every side reads the same images, is warmed up and timed in the same way, in its own process; the processes take turns
 within one run, and the others sleep meanwhile. First the outputs are compared: fp32 scores may differ by 1e-4.
 
-What is missing is installed: ONNX Runtime from npm (onnxruntime-node; into --cache), PyTorch, NumPy and onnx from Debian.
+What is missing is installed: ONNX Runtime from npm (onnxruntime-node; into --cache), PyTorch, OpenBLAS, NumPy and onnx from
+Debian.
 """
 import argparse
+import ctypes.util
 import glob
 import gzip
 import importlib.util
@@ -16,6 +18,7 @@ import os
 import pathlib
 import platform
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -102,17 +105,21 @@ def ensure_python(options):
     if "pytorch" in options.peers:
         packages["torch"] = "python3-torch"
     missing = [module for module in packages if importlib.util.find_spec(module) is None]
-    if not missing:
+    # Debian's PyTorch multiplies matrices with plain loops unless there is a better BLAS.
+    slow = "torch" in packages and ctypes.util.find_library("openblas") is None
+    if not missing and not slow:
         return
     debian, mark = "/usr/bin/python3", "LATHE_PEERS_PYTHON"
     if mark in os.environ:
-        raise Failure(f"{debian} has no {', '.join(missing)} even after an installation")
+        raise Failure(f"{debian} has no {', '.join(missing) or 'OpenBLAS'} even after an installation")
     look = "import importlib.util, sys; sys.exit(any(importlib.util.find_spec(m) is None for m in sys.argv[1:]))"
-    if subprocess.run([debian, "-c", look, *packages]).returncode != 0:
+    if slow or subprocess.run([debian, "-c", look, *packages]).returncode != 0:
         wanted = list(packages.values())
+        if "torch" in packages:
+            wanted.append("libopenblas0-openmp")
         command = ["apt-get", "install", "--yes", "--no-install-recommends", *wanted]
         if options.no_install:
-            raise Failure(f"these Python modules are missing: {', '.join(missing)}; `{' '.join(command)}` installs them")
+            raise Failure(f"missing: {', '.join([*missing, *['OpenBLAS'] * slow])}; `{' '.join(command)}` installs them")
         if os.geteuid() != 0:
             command = ["sudo", "--non-interactive", *command]
         instead = "--peers chooses what to compare with"
@@ -399,8 +406,13 @@ def compare(options, folder):
     return result
 
 
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
 def main():
     options = arguments()
+    signal.signal(signal.SIGTERM, interrupted)
     try:
         ensure_python(options)
         with tempfile.TemporaryDirectory(prefix="lathe-peers-") as folder:
