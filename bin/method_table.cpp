@@ -5,11 +5,11 @@
 #include "grid.h"
 #include "grid_program.h"
 #include "method.h"
+#include "method_report.h"
 #include "method_tables.h"
 #include "train.h"
 
 #include <lathe/base/error.h>
-#include <lathe/base/io.h>
 #include <lathe/base/parallel.h>
 #include <lathe/optim/interrupt.h>
 
@@ -85,51 +85,6 @@ std::string summary(const Cell& cell) {
       results["uint8"]["bytes"].get<std::int64_t>());
 }
 
-/// Files that are larger than that of the unoptimised model by the same method.
-std::vector<std::string> grown(const std::vector<MethodResult>& results) {
-  std::vector<std::string> names;
-  for (const MethodResult& result : results)
-    for (const MethodResult& plain : results)
-      if (plain.optimisation == "none" && plain.method == result.method && result.bytes > plain.bytes &&
-          result.method != "checkpoint")
-        names.push_back(result.optimisation + " " + result.method);
-  return names;
-}
-
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text.empty() ? "none" : text;
-}
-
-void write_results(const std::vector<Cell>& cells, const Arguments& arguments, const std::string& command) {
-  const std::vector<MethodResult> results = method_results(cells);
-  Table csv{{"optimisation", "method", "accuracy", "total_ms", "bytes"}, {}};
-  for (const MethodResult& result : results)
-    csv.rows.push_back({result.optimisation, result.method, fmt::format("{}", *result.accuracy),
-                        fmt::format("{:.3f}", *result.total_ms), fmt::format("{}", *result.bytes)});
-  std::vector<std::string> behind;
-  const Table published = published_method_table(results, behind);
-  std::string text = fmt::format("# Optimisations by methods on {}\n\n", arguments.grid.dataset);
-  if (cells[0]["generated_data"])
-    text += "**The images are generated, not MNIST: these figures say nothing about real data.**\n\n";
-  text += fmt::format("Made by `{}`\n\nMeasured on {}, {}.\n\n", command,
-                      cells[0]["environment"].value("processor", "an unknown processor"),
-                      cells[0]["environment"].value("time", ""));
-  text += fmt::format(
-      "Accuracy of the test set in percent / milliseconds for all its images one by one / KB of the file, "
-      "medians of {} "
-      "seeds. `checkpoint` is the module in batches of 32.\n\n",
-      arguments.grid.seeds.size());
-  text += to_markdown(method_table(results));
-  text += fmt::format("\nFiles larger than that of `none` by the same method: {}.\n", joined(grown(results)));
-  text += "\n## Beside the published figures\n\n" + to_markdown(published);
-  text += fmt::format("\nLess accurate or larger than published: {}.\n", joined(behind));
-  const ResultFolder folder{arguments.grid.out};
-  write_file(folder.root / "results.csv", to_csv(csv));
-  write_file(folder.root / "report.md", text);
-}
-
 int run(const Arguments& arguments, const std::string& command) {
   const ResultFolder folder{arguments.grid.out};
   Plan plan = make_plan(arguments, folder);
@@ -184,11 +139,11 @@ int run(const Arguments& arguments, const std::string& command) {
   for (const Cell& cell : plan.cells)
     if (!cell.is_null()) cells.push_back(cell);
   if (!cells.empty()) {
-    write_results(cells, arguments, command);
-    const std::vector<MethodResult> results = method_results(cells);
     if (data.generated) fmt::print("Generated data ({}), not MNIST:\n", arguments.grid.dataset);
     std::fputs("accuracy in % / ms for the test set one by one / KB\n", stdout);
-    std::fputs(to_text(method_table(results)).c_str(), stdout);
+    std::fputs(to_text(method_table(method_results(cells))).c_str(), stdout);
+    for (const std::string& line : write_method_report(cells, folder, command))
+      fmt::print(stderr, "lathe-method-table: {}\n", line);
   }
   if (outcome.failed.empty()) return 0;
   fail("{} of {} trainings failed; the first: {}: {}", outcome.failed.size(), plan.jobs.size(),

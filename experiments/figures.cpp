@@ -120,13 +120,13 @@ std::vector<Figure> figures_of(const Results& run) {
 
 }  // namespace
 
-std::vector<FigureBlock> draw_figures(const Results& run, std::vector<std::string>& missing) {
-  const std::vector<Figure> figures = figures_of(run);
+std::vector<FigureBlock> draw_figures(const std::vector<Figure>& figures, const ResultFolder& folder,
+                                      std::vector<std::string>& missing) {
   const bool gnuplot = has_gnuplot();
   std::vector<Drawing> drawings(figures.size());
   parallel_for(static_cast<std::int64_t>(figures.size()), 1, [&](std::int64_t begin, std::int64_t end) {
     for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) try {
-        drawings[i] = draw(figures[i], run.folder.root / "figures", gnuplot);
+        drawings[i] = draw(figures[i], folder.root / "figures", gnuplot);
       } catch (const std::exception& error) {
         drawings[i].error = error.what();
       }
@@ -134,7 +134,7 @@ std::vector<FigureBlock> draw_figures(const Results& run, std::vector<std::strin
   if (!gnuplot)
     missing.push_back(fmt::format(
         "report: gnuplot is not installed: {} figures are not drawn; their data and scripts are in {}",
-        figures.size(), (run.folder.root / "figures").string()));
+        figures.size(), (folder.root / "figures").string()));
   std::vector<FigureBlock> blocks;
   for (std::size_t i = 0; i < figures.size(); ++i) {
     if (gnuplot && !drawings[i].error.empty())
@@ -142,6 +142,10 @@ std::vector<FigureBlock> draw_figures(const Results& run, std::vector<std::strin
     blocks.push_back({figures[i].name, figures[i].caption, std::move(drawings[i].svg)});
   }
   return blocks;
+}
+
+std::vector<FigureBlock> draw_figures(const Results& run, std::vector<std::string>& missing) {
+  return draw_figures(figures_of(run), run.folder, missing);
 }
 
 std::vector<const Row*> best_of_each_base(const std::vector<Row>& rows) {

@@ -81,6 +81,16 @@ std::optional<TrainedModel> train(const CellConfig& config, const datasets::Name
   return train_model(config, kind, recipe, start, nullptr, data, folder, options);
 }
 
+/// A figure of a cell. Throws Error when it is not there.
+double number_of(const Cell& cell, const char* method, const char* column) {
+  const Cell& results = cell["results"];
+  const bool there = results.contains(method) && results[method].is_object() &&
+                     results[method].contains(column) && results[method][column].is_number();
+  check(there, "the cell of {} is damaged: it has no {} of {}", cell["config"]["kind"].dump(), column,
+        method);
+  return results[method][column].get<double>();
+}
+
 double milliseconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
 }
@@ -165,6 +175,11 @@ Cell run_optimisation(const CellConfig& config, const datasets::Named& data, con
   return cell;
 }
 
+bool is_method_cell(const Cell& cell) {
+  return cell.contains("config") && cell["config"].is_object() && cell["config"].contains("kind") &&
+         cell.contains("results") && cell["results"].is_object() && cell["results"].contains("checkpoint");
+}
+
 std::vector<MethodResult> method_results(const std::vector<Cell>& cells) {
   std::vector<MethodResult> result;
   for (const std::string& optimisation : optimisations()) {
@@ -175,7 +190,7 @@ std::vector<MethodResult> method_results(const std::vector<Cell>& cells) {
     for (const char* method : {"checkpoint", "fp32", "fp16", "dynamic", "uint8", "int16x8"}) {
       const auto median = [&](const char* column) {
         std::vector<double> values;
-        for (const Cell* cell : seeds) values.push_back((*cell)["results"][method][column].get<double>());
+        for (const Cell* cell : seeds) values.push_back(number_of(*cell, method, column));
         return statistic(std::move(values)).median;
       };
       result.push_back({.optimisation = optimisation,

@@ -37,7 +37,11 @@ bool train_optimisation(const CellConfig& config, const datasets::Named& data, c
 Cell run_optimisation(const CellConfig& config, const datasets::Named& data, const ResultFolder& folder,
                       const CellOptions& options);
 
-/// The medians over the seeds, by optimisation and method.
+/// Is it one of those, and not one of a grid?
+bool is_method_cell(const Cell& cell);
+
+/// The medians over the seeds, by optimisation and method. Throws Error when a cell is
+/// damaged.
 std::vector<MethodResult> method_results(const std::vector<Cell>& cells);
 
 }  // namespace lathe::experiments

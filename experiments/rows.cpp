@@ -113,8 +113,8 @@ Results read_results(const std::filesystem::path& root) {
     return std::tuple(row.base, row.kind, has_seed ? config["seed"].get<double>() : 0.0, row.id);
   };
   std::ranges::stable_sort(run.rows, {}, order);
-  check(!run.rows.empty(), "report: no result in {} can be read; the first: {}", cells.string(),
-        run.problems.front());
+  if (run.rows.empty())
+    fail("report: no result in {} can be read; the first: {}", cells.string(), run.problems.front());
   return run;
 }
 

@@ -1,10 +1,14 @@
 #include "report.h"
 
 #include "commands.h"
+#include "method.h"
+#include "method_report.h"
 #include "words.h"
 
 #include <lathe/base/error.h>
 #include <lathe/base/io.h>
+
+#include <algorithm>
 
 namespace lathe::commands {
 namespace {
@@ -46,6 +50,21 @@ int report_one(const Results& run, const Arguments& arguments) {
   return found && run.problems.empty() ? 0 : 1;
 }
 
+int report_methods(const Results& run, const Arguments& arguments) {
+  if (arguments.limits.max_bytes || arguments.limits.max_ms || arguments.limits.min_accuracy)
+    throw UsageError("report: limits are for the cells of a grid; this folder has a table of methods");
+  std::vector<Cell> cells;
+  for (const Row& row : run.rows)
+    if (is_method_cell(row.cell)) cells.push_back(row.cell);
+  for (const std::string& line : write_method_report(cells, run.folder, cells[0].value("command", "")))
+    complain(line);
+  for (const std::string& problem : run.problems) complain(problem);
+  if (!arguments.quiet)
+    fmt::print("{}\n{}\n", to_text(method_table(method_results(cells))),
+               (run.folder.root / "report.html").string());
+  return run.problems.empty() ? 0 : 1;
+}
+
 int report_several(const std::vector<Results>& runs, const Arguments& arguments) {
   bool fine = true;
   std::vector<Candidate> files;
@@ -73,7 +92,13 @@ int make_report(const Arguments& arguments) {
   if (arguments.folders.size() == 1 && !arguments.out.empty())
     throw UsageError("report: --out is for several folders; the report of one is written into it");
   std::vector<Results> runs;
-  for (const std::string& folder : arguments.folders) runs.push_back(read_results(folder));
+  for (const std::string& folder : arguments.folders) {
+    runs.push_back(read_results(folder));
+    const auto& rows = runs.back().rows;
+    if (std::ranges::none_of(rows, [](const Row& row) { return is_method_cell(row.cell); })) continue;
+    if (arguments.folders.size() == 1) return report_methods(runs.back(), arguments);
+    throw UsageError(fmt::format("report: {} has a table of methods; only grids are compared", folder));
+  }
   return runs.size() == 1 ? report_one(runs.front(), arguments) : report_several(runs, arguments);
 }
 

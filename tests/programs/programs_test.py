@@ -268,7 +268,12 @@ class Programs(unittest.TestCase):
             self.assertGreater(float(row["total_ms"]), 0)
         for method in methods[1:]:
             self.assertLess(float(rows["prune_pqat", method]["bytes"]), 0.5 * float(rows["none", method]["bytes"]))
-        self.assertIn("larger than that of `none` by the same method: none", (out / "report.md").read_text())
+        self.assertIn("larger than that of none by the same method: none", (out / "report.md").read_text())
+        page = (out / "report.html").read_text()
+        self.assertIn("generated", page)
+        self.assertNotIn("published", page)
+        self.assertEqual(len(json.loads((out / "results.json").read_text())), 2)
+        self.assertTrue((out / "figures/accuracy-size.gp").is_file())
         again = run("lathe-method-table", *arguments)
         self.assertEqual(again.returncode, 0, again.stderr)
         self.assertIn("is there already", again.stderr)
