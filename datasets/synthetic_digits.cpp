@@ -7,6 +7,7 @@
 
 #include "byte_images.h"
 #include "digit_glyphs.h"
+#include "synthetic.h"
 
 #include <algorithm>
 #include <cmath>
@@ -22,19 +23,6 @@ struct Point {
   float x = 0;
   float y = 0;
 };
-
-/// Uniform in [low, high). Not Rng::uniform(low, high), whose inline code other files compile with other
-/// flags.
-float between(Rng& rng, float low, float high) {
-  const float unit = rng.uniform();
-  return low + (high - low) * unit;
-}
-
-/// Clamped to 0..1, in a form that compilers vectorise.
-float unit(float x) {
-  x = x < 0.0f ? 0.0f : x;
-  return x > 1.0f ? 1.0f : x;
-}
 
 /// A smooth displacement: offsets at the 4x4 knots of a grid over [-1.2,1.2]^2, blended cubically in between.
 class Elastic {

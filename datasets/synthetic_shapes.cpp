@@ -4,6 +4,7 @@
 #include <lathe/datasets/synthetic_shapes.h>
 
 #include "byte_images.h"
+#include "synthetic.h"
 
 #include <array>
 #include <cassert>
@@ -11,16 +12,6 @@
 
 namespace lathe::datasets {
 namespace {
-
-float between(Rng& rng, float low, float high) {
-  const float unit = rng.uniform();
-  return low + (high - low) * unit;
-}
-
-float unit(float x) {
-  x = x < 0.0f ? 0.0f : x;
-  return x > 1.0f ? 1.0f : x;
-}
 
 using Colour = std::array<float, 3>;
 

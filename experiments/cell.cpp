@@ -65,9 +65,16 @@ void describe_model(layers::Module& model, const graph::Graph& graph, Cell& resu
       static_cast<double>(prunable_zeros) / static_cast<double>(std::max<std::int64_t>(prunable, 1));
 }
 
+/// Runs that tell apart the steps of a plan: what takes long is measured well enough by fewer.
+std::int64_t step_runs(const Latency& latency) {
+  constexpr double kLongMs = 2;
+  constexpr std::int64_t kRunsOfLong = 50;
+  return latency.median_ms < kLongMs ? latency.runs : std::min(latency.runs, kRunsOfLong);
+}
+
 /// Writes a variant's file, reads it back, and measures what was read.
 void measure_variant(const std::string& variant, const graph::Graph& graph, const CellConfig& config,
-                     const datasets::Named& data, const ResultFolder& folder, const CellOptions& options,
+                     const datasets::Named& data, const ResultFolder& folder, const DeployOptions& options,
                      Cell& results, Cell& details) {
   const auto path = folder.model(config.id(), variant);
   graph::save(graph, path);
@@ -76,14 +83,15 @@ void measure_variant(const std::string& variant, const graph::Graph& graph, cons
   results[variant + "_bytes"] = bytes.size();
   results[variant + "_gz_bytes"] = gzip_bytes(bytes);
 
-  ProgressLine line(options.quiet ? nullptr : stderr, fmt::format("{} {}: test set", options.title, variant));
+  ProgressLine line(options.cell.quiet ? nullptr : stderr,
+                    fmt::format("{} {}: test set", options.cell.title, variant));
   const auto predictions =
       predict(deployed, *data.test, [&](std::int64_t done, std::int64_t total) { line.update(done, total); });
   results[variant + "_acc"] = accuracy(predictions, *data.test);
 
   runtime::Plan plan(deployed);
   fill_input(plan, *data.test, 0);
-  const Latency latency = measure_latency(plan);
+  const Latency latency = measure_latency(plan, options.latency_runs);
   results[variant + "_median_ms"] = latency.median_ms;
   results[variant + "_mean_ms"] = latency.mean_ms;
   results[variant + "_p90_ms"] = latency.p90_ms;
@@ -92,7 +100,7 @@ void measure_variant(const std::string& variant, const graph::Graph& graph, cons
   results[variant + "_max_ms"] = latency.max_ms;
   results[variant + "_runs"] = latency.runs;
   results[variant + "_arena_bytes"] = plan.arena_bytes();
-  details[variant] = {{"layers", layer_details(plan, latency.runs, bytes)},
+  details[variant] = {{"layers", layer_details(plan, step_runs(latency), bytes)},
                       {"confusion", confusion_matrix(predictions, *data.test)}};
 }
 
@@ -130,25 +138,30 @@ std::vector<Cell> read_cells(const ResultFolder& folder) {
 
 Cell run_cell(const CellConfig& config, const datasets::Named& data, const ResultFolder& folder,
               const CellOptions& options) {
-  const std::string id = config.id();
   const Kind kind = parse_kind(config.kind);
   const auto trained = train_cell(config, recipe_for(config.base, kind), data, folder, options);
-  if (!trained) return nullptr;
-  layers::Module& model = *trained->model;
+  return trained ? deploy_cell(config, *trained, data, folder, {.cell = options}) : Cell(nullptr);
+}
+
+Cell deploy_cell(const CellConfig& config, const TrainedModel& trained, const datasets::Named& data,
+                 const ResultFolder& folder, const DeployOptions& options) {
+  const std::string id = config.id();
+  layers::Module& model = *trained.model;
 
   const Shape& input = layers::find_model(config.base).input;
   const graph::Graph float_graph = compress::export_float(model, input);
+
   Cell results = {{"exp_id", id},        {"base", config.base},     {"kind", config.kind},
                   {"seed", config.seed}, {"epochs", config.epochs}, {"batch", config.batch}};
   describe_model(model, float_graph, results);
-  if (trained->unique_weights > 0) results["unique_weights"] = trained->unique_weights;
+  if (trained.unique_weights > 0) results["unique_weights"] = trained.unique_weights;
   results["checkpoint_bytes"] = std::filesystem::file_size(folder.checkpoint(id));
   const std::pair<const char*, graph::Graph> variants[] = {
       {"float", float_graph},
       {"fp16", compress::to_half(float_graph)},
       {"dynamic", compress::quantize_dynamic(float_graph)},
-      {"int8", in_integers(*trained, float_graph, {.scheme = compress::Scheme::int8})},
-      {"int16x8", in_integers(*trained, float_graph, {.scheme = compress::Scheme::int16x8})}};
+      {"int8", in_integers(trained, float_graph, {.scheme = compress::Scheme::int8})},
+      {"int16x8", in_integers(trained, float_graph, {.scheme = compress::Scheme::int16x8})}};
   Cell details = Cell::object();
   for (const auto& [variant, graph] : variants)
     measure_variant(variant, graph, config, data, folder, options, results, details);
@@ -159,9 +172,10 @@ Cell run_cell(const CellConfig& config, const datasets::Named& data, const Resul
   };
   results["size_ratio_int8"] = ratio("float_bytes");
   results["checkpoint_ratio_int8"] = ratio("checkpoint_bytes");
-  results["train_seconds"] = trained->seconds;
+  results["train_seconds"] = trained.seconds;
 
-  Cell cell = make_cell(config, data, options);
+  Cell cell = make_cell(config, data, options.cell);
+  for (const auto& [key, value] : options.extra.items()) cell[key] = value;
   cell["results"] = std::move(results);
   cell["details"] = std::move(details);
   write_file(folder.cell(id), cell.dump(2) + "\n");

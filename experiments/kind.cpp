@@ -13,7 +13,9 @@ namespace {
 constexpr std::string_view kParts =
     "baseline, kd, prune-S (a sparsity, prune-0.8), prune-Z:N (zeros in each group, prune-2:4), cluster-K "
     "(cluster-16; cluster-16-linear places its centroids in another way: linear, random, density), qat, and "
-    "pqat, cqat, pcqat; several are joined by +";
+    "pqat, cqat, pcqat; several are joined by +; prune-S-dense and qat-dense are for linear layers alone";
+
+constexpr std::string_view kDense = "-dense";
 
 struct NamedInit {
   std::string_view name;
@@ -39,6 +41,10 @@ std::optional<T> number(std::string_view text) {
 
 void set_pruning(Kind& kind, std::string_view part, std::string_view value) {
   if (kind.prunes()) refuse(part, "the model is pruned already");
+  if (value.ends_with(kDense)) {
+    kind.prune_dense = true;
+    value.remove_suffix(kDense.size());
+  }
   if (const std::size_t colon = value.find(':'); colon != std::string_view::npos) {
     const auto zeros = number<int>(value.substr(0, colon)), group = number<int>(value.substr(colon + 1));
     if (!zeros || !group || *zeros < 1 || *zeros >= *group || *group > 1024)
@@ -72,9 +78,10 @@ void add_part(Kind& kind, std::string_view part) {
     set_pruning(kind, part, value);
   } else if (name == "cluster" && !value.empty()) {
     set_clustering(kind, part, value);
-  } else if (part == "qat") {
+  } else if (part == "qat" || part == "qat-dense") {
     if (kind.quantization_aware) refuse(part, "it is there twice");
     kind.quantization_aware = true;
+    kind.quantize_dense = part != "qat";
   } else if (part == "kd") {
     if (kind.distil) refuse(part, "it is there twice");
     kind.distil = true;
@@ -105,14 +112,16 @@ Kind parse_kind(std::string_view text) {
 std::string to_string(const Kind& kind) {
   std::vector<std::string> parts;
   if (kind.distil) parts.emplace_back("kd");
-  if (kind.sparsity) parts.push_back(fmt::format("prune-{}", *kind.sparsity));
-  if (kind.pattern) parts.push_back(fmt::format("prune-{}:{}", kind.pattern->zeros, kind.pattern->group));
+  const std::string_view dense = kind.prune_dense ? kDense : "";
+  if (kind.sparsity) parts.push_back(fmt::format("prune-{}{}", *kind.sparsity, dense));
+  if (kind.pattern)
+    parts.push_back(fmt::format("prune-{}:{}{}", kind.pattern->zeros, kind.pattern->group, dense));
   if (kind.clusters > 0) {
     const auto* named = std::ranges::find(kInits, kind.centroid_init, &NamedInit::init);
     parts.push_back(named == kInits ? fmt::format("cluster-{}", kind.clusters)
                                     : fmt::format("cluster-{}-{}", kind.clusters, named->name));
   }
-  if (kind.quantization_aware) parts.emplace_back("qat");
+  if (kind.quantization_aware) parts.emplace_back(kind.quantize_dense ? "qat-dense" : "qat");
   return parts.empty() ? "baseline" : fmt::format("{}", fmt::join(parts, "+"));
 }
 

@@ -18,14 +18,16 @@ struct Kind {
   /// cluster-16-linear
   compress::CentroidInit centroid_init = compress::CentroidInit::kmeans;
   bool quantization_aware = false;  ///< qat
+  bool prune_dense = false;         ///< prune-0.5-dense: linear layers only
+  bool quantize_dense = false;      ///< qat-dense: linear layers only, the rest stays float
 
   bool prunes() const { return sparsity || pattern; }
   bool is_baseline() const { return !distil && !prunes() && clusters == 0 && !quantization_aware; }
 };
 
-/// Passes joined by +, in any order: "prune-0.8+cluster-16+qat". Also the aliases pqat (prune-0.8+qat), cqat
-/// (cluster-16+qat) and pcqat (all three). Throws Error naming the part that is wrong and the parts there
-/// are.
+/// Passes joined by +, in any order: "prune-0.8+cluster-16+qat"; prune and qat may end in -dense. Also the
+/// aliases pqat (prune-0.8+qat), cqat (cluster-16+qat) and pcqat (all three). Throws Error naming the part
+/// that is wrong and the parts there are.
 Kind parse_kind(std::string_view text);
 
 /// The one way to write it: passes in the order kd, prune, cluster, qat.

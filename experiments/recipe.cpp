@@ -1,11 +1,28 @@
 #include "recipe.h"
 
 #include <lathe/layers/models.h>
+#include <lathe/layers/pretrained.h>
 
 namespace lathe::experiments {
+namespace {
+
+/// Networks for photos. What starts from the weights of ImageNet is only tuned; what starts from none has
+/// few photos and needs to see each in many ways.
+Recipe photo_recipe(std::string_view model, const Kind& kind) {
+  const bool pretrained = model == "mobilenet_v2";
+  Recipe recipe{.peak_learning_rate = pretrained ? 1e-4f : 2e-3f, .flip = true, .photos = true};
+  if (!pretrained) recipe.least_area = 0.5f;
+  if (kind.is_baseline()) return recipe;
+  recipe.from_baseline = true;
+  recipe.peak_learning_rate = pretrained ? 1e-4f : 5e-4f;
+  if (kind.prunes() && kind.clusters > 0) recipe.clusters_from = recipe.pruned_by;
+  return recipe;
+}
+
+}  // namespace
 
 Recipe recipe_for(std::string_view model, const Kind& kind) {
-  layers::find_model(model);
+  if (layers::find_model(model).input[3] == 3) return photo_recipe(model, kind);
   const bool smallest = model == "dscnn";
   // The smallest network underfits: it takes a high peak, and the images as they are. The others overfit:
   // shifted images give conv 0.2 points.
@@ -32,7 +49,7 @@ Recipe recipe_for(std::string_view model, const Kind& kind) {
 }
 
 std::unique_ptr<optim::Optimizer> make_optimizer(const layers::Module& module, const Recipe& recipe) {
-  return std::make_unique<optim::Adam>(module.parameters(),
+  return std::make_unique<optim::Adam>(layers::trainable_parameters(module),
                                        optim::Adam::Options{.learning_rate = recipe.peak_learning_rate});
 }
 

@@ -16,11 +16,15 @@ namespace lathe::experiments {
 /// with it.
 struct Recipe {
   float peak_learning_rate = 1e-3f;
-  int shift_pixels = 0;        ///< training images are moved at random by at most so much
-  bool from_baseline = false;  ///< starts with the weights of the trained baseline of the same seed
-  float pruned_by = 0.5f;      ///< share of the steps after which the sparsity is final
-  float sparsity_from = 0;     ///< where the pruning schedule begins
-  float clusters_from = 0;     ///< share of the steps after which weights are clustered
+  int shift_pixels = 0;              ///< training images are moved at random by at most so much
+  bool flip = false;                 ///< half of the training images are mirrored
+  float least_area = 1;              ///< below 1: training images are parts of at least this share of theirs
+  float head_learning_rate = 2e-3f;  ///< the peak when all but the head is frozen
+  bool photos = false;               ///< large images: smaller batches, and a thread that reads ahead
+  bool from_baseline = false;        ///< starts with the weights of the trained baseline of the same seed
+  float pruned_by = 0.5f;            ///< share of the steps after which the sparsity is final
+  float sparsity_from = 0;           ///< where the pruning schedule begins
+  float clusters_from = 0;           ///< share of the steps after which weights are clustered
   bool codebook_per_channel = false;
   float temperature = 2;     ///< of distillation
   float hard_weight = 0.5f;  ///< the share of the true labels in distillation
@@ -29,7 +33,7 @@ struct Recipe {
 /// Throws Error when there is no such model.
 Recipe recipe_for(std::string_view model, const Kind& kind = {});
 
-/// Adam over the module's parameters.
+/// Adam over the module's parameters that are not frozen.
 std::unique_ptr<optim::Optimizer> make_optimizer(const layers::Module& module, const Recipe& recipe);
 
 /// One cycle over all steps: it reaches in ten epochs what a constant rate does not in thirty, and ends at a

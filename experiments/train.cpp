@@ -1,5 +1,6 @@
 #include "train.h"
 
+#include "frozen_features.h"
 #include "layer_history.h"
 #include "tensorboard/callback.h"
 #include "training_status.h"
@@ -12,18 +13,20 @@
 #include <lathe/datasets/augment.h>
 #include <lathe/datasets/loader.h>
 #include <lathe/layers/models.h>
+#include <lathe/layers/pretrained.h>
 #include <lathe/optim/callbacks.h>
 #include <lathe/optim/trainer.h>
 
 #include <algorithm>
+#include <tuple>
 
 namespace lathe::experiments {
 namespace {
 
 /// Held out of the training set for the validation columns of the history.
 constexpr double kValidationShare = 1.0 / 12;
-/// Images that show the ranges of activations, from the training set.
-constexpr std::int64_t kCalibrationImages = 1024;
+/// Images that show the ranges of activations, from the training set; photos have many more pixels each.
+constexpr std::int64_t kCalibrationImages = 1024, kCalibrationPhotos = 128;
 /// Whose soft targets kd uses: the best of the MNIST models.
 constexpr const char* kTeacher = "conv";
 
@@ -31,15 +34,22 @@ std::int64_t share_of(std::int64_t steps, float share) {
   return std::max<std::int64_t>(1, static_cast<std::int64_t>(share * static_cast<float>(steps)));
 }
 
+compress::Selection linear_layers(bool only_these) {
+  return only_these ? compress::Selection{.types = {"Linear"}} : compress::Selection{};
+}
+
 compress::PruneOptions pruning(const Kind& kind, const Recipe& recipe, std::int64_t steps) {
-  if (kind.pattern) return {.schedule = compress::ConstantSparsity{}, .structure = *kind.pattern};
+  const compress::Selection layers = linear_layers(kind.prune_dense);
+  if (kind.pattern)
+    return {.schedule = compress::ConstantSparsity{}, .structure = *kind.pattern, .layers = layers};
   const std::int64_t end = share_of(steps, recipe.pruned_by);
   // A mask every hundredth of the way, the last one at its end.
   const std::int64_t frequency = std::max<std::int64_t>(1, end / 100);
   return {.schedule = compress::PolynomialDecay{.initial = recipe.sparsity_from,
                                                 .final = *kind.sparsity,
                                                 .end = end - end % frequency,
-                                                .frequency = frequency}};
+                                                .frequency = frequency},
+          .layers = layers};
 }
 
 compress::ClusterOptions clustering(const Kind& kind, const Recipe& recipe, bool sparse, std::int64_t steps) {
@@ -59,8 +69,9 @@ std::int64_t most_values(const std::vector<compress::ClusteredWeight>& weights) 
   return most;
 }
 
-std::vector<Tensor> first_images(const datasets::DatasetPtr& images) {
-  const datasets::DataLoader loader(datasets::take(images, kCalibrationImages), {.batch = 128});
+std::vector<Tensor> first_images(const datasets::DatasetPtr& images, bool photos) {
+  const datasets::DataLoader loader(datasets::take(images, photos ? kCalibrationPhotos : kCalibrationImages),
+                                    {.batch = photos ? 16 : 128});
   std::vector<Tensor> batches;
   for (auto epoch = loader.epoch(0); auto batch = epoch.next();) batches.push_back(batch->images);
   return batches;
@@ -79,8 +90,55 @@ std::vector<std::unique_ptr<optim::Callback>> attach_passes(layers::Module& mode
     passes.push_back(
         compress::cluster(model, clustering(kind, recipe, kind.prunes() || start.keep_zeros, steps)));
   if (kind.quantization_aware)
-    passes.push_back(compress::quantize_aware(model, calibration[0].shape().with(0, 1), calibration));
+    passes.push_back(compress::quantize_aware(model, calibration[0].shape().with(0, 1), calibration,
+                                              {.layers = linear_layers(kind.quantize_dense)}));
   return passes;
+}
+
+/// Training images as the recipe shows them.
+datasets::DatasetPtr augmented(datasets::DatasetPtr images, const Recipe& recipe) {
+  const Shape shape = images->image_shape();
+  if (recipe.shift_pixels > 0) images = datasets::map(images, datasets::random_shift(recipe.shift_pixels));
+  if (recipe.least_area < 1)
+    images = datasets::map(
+        images, datasets::random_resized_crop(shape[0], shape[1], {.least_area = recipe.least_area}));
+  if (recipe.flip) images = datasets::map(images, datasets::random_flip());
+  return images;
+}
+
+/// Can the head be trained on features that are computed once? When nothing before it is trained, and no
+/// pass works on it.
+bool trains_head_only(layers::ImageClassifier& model, const Kind& kind) {
+  const bool head_passes =
+      kind.clusters == 0 && !kind.quantization_aware && !kind.distil && (!kind.prunes() || kind.prune_dense);
+  std::size_t in_head = 0;
+  for (const auto& [name, parameter] : model.classifier().parameters())
+    in_head += parameter.master().requires_grad();
+  return head_passes && layers::trainable_parameters(model).size() == in_head;
+}
+
+/// What the trainer works on: the model and its images, or its head and their features.
+struct Task {
+  layers::Module* model = nullptr;
+  std::unique_ptr<layers::Module> head = {};
+  datasets::DatasetPtr train, validation;
+  float peak_learning_rate = 0;
+};
+
+Task make_task(layers::Module& model, const Kind& kind, const Recipe& recipe,
+               const datasets::DatasetPtr& images, const datasets::DatasetPtr& held_out) {
+  auto* classifier = dynamic_cast<layers::ImageClassifier*>(&model);
+  if (classifier == nullptr || !trains_head_only(*classifier, kind))
+    return {.model = &model,
+            .train = augmented(images, recipe),
+            .validation = held_out,
+            .peak_learning_rate = recipe.peak_learning_rate};
+  auto head = head_alone(*classifier);
+  return {.model = head.get(),
+          .head = std::move(head),
+          .train = frozen_features(images, *classifier),
+          .validation = frozen_features(held_out, *classifier),
+          .peak_learning_rate = recipe.head_learning_rate};
 }
 
 /// The trained model of a cell that another one needs.
@@ -108,29 +166,37 @@ std::optional<TrainedModel> train_model(const CellConfig& config, const Kind& ki
   layers::Module& model = *result.model;
   model.reset(Rng(config.seed));
   if (start.weights != nullptr) layers::load_weights(model, layers::weights(*start.weights));
+  if (!start.freeze.empty()) layers::freeze(model, start.freeze);
 
-  const auto images = config.train_limit > 0 ? datasets::take(data.train, config.train_limit) : data.train;
-  const auto [rest, held_out] = datasets::split(images, kValidationShare, config.seed);
-  const auto shifted =
-      recipe.shift_pixels > 0 ? datasets::map(rest, datasets::random_shift(recipe.shift_pixels)) : rest;
-  const datasets::DataLoader train(shifted, {.batch = config.batch, .shuffle = true, .seed = config.seed});
-  const datasets::DataLoader validation(held_out, {.batch = 256});
+  auto images = config.train_limit > 0 ? datasets::take(data.train, config.train_limit) : data.train;
+  auto held_out = data.validation;
+  if (held_out == nullptr)
+    std::tie(images, held_out) = datasets::split(images, kValidationShare, config.seed);
+  result.calibration = first_images(images, recipe.photos);
+  const Task task = make_task(model, kind, recipe, images, held_out);
+  const datasets::DataLoader train(task.train, {.batch = config.batch,
+                                                .shuffle = true,
+                                                .seed = config.seed,
+                                                .workers = recipe.photos && task.head == nullptr ? 1 : 0});
+  const datasets::DataLoader validation(task.validation, {.batch = recipe.photos ? 32 : 256});
   const std::int64_t steps = config.epochs * train.batches();
-  result.calibration = first_images(rest);
 
   auto passes = attach_passes(model, kind, recipe, start, result.calibration, steps);
-  const auto optimizer = make_optimizer(model, recipe);
-  optim::Trainer trainer(model, *optimizer,
-                         {.epochs = config.epochs,
-                          .schedule = make_schedule(recipe, steps),
-                          .loss = kind.distil ? compress::distillation(compress::teacher(*teacher),
-                                                                       {.temperature = recipe.temperature,
-                                                                        .hard_weight = recipe.hard_weight,
-                                                                        .cache = recipe.shift_pixels == 0})
-                                              : optim::Loss{},
-                          .checkpoint = folder.checkpoint(id),
-                          .model_name = config.base,
-                          .interrupt = options.interrupt});
+  Recipe tuned = recipe;
+  tuned.peak_learning_rate = task.peak_learning_rate;
+  const auto optimizer = make_optimizer(*task.model, tuned);
+  optim::Trainer trainer(
+      *task.model, *optimizer,
+      {.epochs = config.epochs,
+       .schedule = make_schedule(tuned, steps),
+       .loss = kind.distil ? compress::distillation(compress::teacher(*teacher),
+                                                    {.temperature = recipe.temperature,
+                                                     .hard_weight = recipe.hard_weight,
+                                                     .cache = recipe.shift_pixels == 0 && !recipe.flip})
+                           : optim::Loss{},
+       .checkpoint = folder.checkpoint(id),
+       .model_name = config.base,
+       .interrupt = options.interrupt});
   for (auto& pass : passes) trainer.add(std::move(pass));
   if (!options.quiet) trainer.add(std::make_unique<optim::ProgressBar>(stderr, options.title));
   if (options.status) trainer.add(std::make_unique<StatusLines>(options.status));
@@ -161,6 +227,7 @@ std::vector<CellConfig> trained_before(const CellConfig& config) {
 std::int64_t training_images(const CellConfig& config, const datasets::Named& data) {
   const std::int64_t all = data.train->size();
   const std::int64_t taken = config.train_limit > 0 ? std::min(config.train_limit, all) : all;
+  if (data.validation != nullptr) return taken;
   return taken - static_cast<std::int64_t>(kValidationShare * static_cast<double>(taken));
 }
 

@@ -25,7 +25,8 @@ struct TrainedModel {
 struct Start {
   const layers::Module* weights = nullptr;  ///< null: fresh ones
   bool keep_zeros = false;
-  bool keep_values = false;  ///< equal weights stay equal
+  bool keep_values = false;              ///< equal weights stay equal
+  std::vector<std::string> freeze = {};  ///< globs of parameters that are not trained (layers::freeze)
 };
 
 /// Trains config.base with the passes of `kind`, going on from the checkpoint in the folder. `teacher` is
@@ -47,5 +48,16 @@ std::int64_t training_images(const CellConfig& config, const datasets::Named& da
 std::optional<TrainedModel> train_cell(const CellConfig& config, const Recipe& recipe,
                                        const datasets::Named& data, const ResultFolder& folder,
                                        const CellOptions& options);
+
+struct DeployOptions {
+  CellOptions cell = {};
+  std::int64_t latency_runs = 0;  ///< timed runs of each variant; 0: as measure_latency() chooses
+  Cell extra = Cell::object();    ///< goes into the cell beside its results
+};
+
+/// The second half of run_cell(): deploys every variant of a trained model, measures each through its file,
+/// writes the cell.
+Cell deploy_cell(const CellConfig& config, const TrainedModel& trained, const datasets::Named& data,
+                 const ResultFolder& folder, const DeployOptions& options = {});
 
 }  // namespace lathe::experiments

@@ -1,4 +1,5 @@
 #include "commands.h"
+#include "open_data.h"
 
 #include <lathe/base/error.h>
 #include <lathe/base/parallel.h>
@@ -26,8 +27,8 @@ struct Arguments {
 };
 
 /// The first images of a training set, in batches.
-std::vector<Tensor> calibration_batches(const Arguments& arguments) {
-  const datasets::Named data = datasets::open(arguments.calibrate, datasets::data_root(arguments.data));
+std::vector<Tensor> calibration_batches(const Arguments& arguments, const graph::Graph& graph) {
+  const datasets::Named data = open_data(arguments.calibrate, arguments.data, graph);
   const datasets::DataLoader loader(datasets::take(data.train, arguments.images), {.batch = 128});
   std::vector<Tensor> batches;
   for (auto epoch = loader.epoch(0); auto batch = epoch.next();) batches.push_back(batch->images);
@@ -51,7 +52,7 @@ graph::Graph quantize(const graph::Graph& graph, const Arguments& arguments,
       .scheme = arguments.to == "int8" ? compress::Scheme::int8 : compress::Scheme::int16x8,
       .input = border(arguments.input),
       .output = border(arguments.output)};
-  const auto ranges = compress::calibrate(graph, calibration_batches(arguments), calibration);
+  const auto ranges = compress::calibrate(graph, calibration_batches(arguments, graph), calibration);
   return compress::quantize(graph, ranges, options, &left_float);
 }
 

@@ -1,5 +1,6 @@
 #include "commands.h"
 #include "measure.h"
+#include "open_data.h"
 #include "progress.h"
 
 #include <lathe/base/error.h>
@@ -21,7 +22,7 @@ struct Arguments {
 int evaluate_file(const Arguments& arguments) {
   if (arguments.common.threads > 0) set_num_threads(arguments.common.threads);
   const graph::Graph graph = load_network(arguments.file);
-  const datasets::Named data = datasets::open(arguments.dataset, datasets::data_root(arguments.data));
+  const datasets::Named data = open_data(arguments.dataset, arguments.data, graph);
   double accuracy = 0;
   {
     experiments::ProgressLine line(arguments.common.quiet ? nullptr : stderr, "test set");

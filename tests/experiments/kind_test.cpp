@@ -35,6 +35,17 @@ TEST_CASE("short names stand for the usual combinations") {
   CHECK(canonical("kd+pcqat") == "kd+prune-0.8+cluster-16+qat");
 }
 
+TEST_CASE("pruning and quantization can be kept to the linear layers") {
+  CHECK(canonical("qat-dense+prune-0.50-dense") == "prune-0.5-dense+qat-dense");
+  CHECK(canonical("prune-2:4-dense") == "prune-2:4-dense");
+  CHECK(parse_kind("prune-0.5-dense").prune_dense);
+  CHECK_FALSE(parse_kind("prune-0.5-dense+qat").quantize_dense);
+  CHECK(parse_kind("qat-dense").quantize_dense);
+  CHECK_ERROR(parse_kind("prune-dense"), "the sparsity is above 0");
+  CHECK_ERROR(parse_kind("qat+qat-dense"), "it is there twice");
+  CHECK_ERROR(parse_kind("cluster-16-dense"), "kmeans, linear, random or density");
+}
+
 TEST_CASE("a kind that does not exist is refused with those that do") {
   CHECK_ERROR(parse_kind("prune"), "there is no kind 'prune'; there are baseline, kd, prune-S");
   CHECK_ERROR(parse_kind(""), "there is no kind ''");

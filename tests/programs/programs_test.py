@@ -125,6 +125,7 @@ class Programs(unittest.TestCase):
     def test_info_shows_models_and_files(self):
         self.assertIn("34,826 all, 34,826 trainable", run("lathe", "info", "conv").stdout)
         self.assertIn("1,506 all, 1,346 trainable", run("lathe", "info", "--model", "dscnn").stdout)
+        self.assertIn("4,740,453 all, 4,697,406 trainable", run("lathe", "info", "--model", "efficientnet_b0").stdout)
         self.assertIn("conv2d", run("lathe", "info", self.int8).stdout)
 
     def test_info_shows_where_every_byte_goes(self):
@@ -279,6 +280,25 @@ class Programs(unittest.TestCase):
         self.assertIn("is there already", again.stderr)
         self.assert_one_line(run("lathe-method-table", "--optimisations", "prun"), 2, "no optimisation 'prun'", "prune_pqat")
 
+    def test_the_study_on_photos_runs_on_generated_pictures_and_goes_on(self):
+        out = self.folder / "photos"
+        arguments = ["--dataset", "synthetic-shapes", "--model", "small_cnn", "--quick", "--kinds", "baseline,prune-0.5-dense",
+                     "--quiet", "--out", out]
+        result = run("lathe-cats-vs-dogs", *arguments)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("Generated data (synthetic-shapes), no photos:", result.stdout)
+        with open(out / "results.csv") as file:
+            rows = list(csv.DictReader(file))
+        self.assertEqual([row["exp_id"] for row in rows], ["small_cnn_baseline_s0", "small_cnn_prune-0.5-dense_s0"])
+        self.assertIn("generated, no photos", (out / "study.md").read_text())
+        model = out / "models/small_cnn_baseline_s0.float.lathe"
+        bytes_before = model.read_bytes()
+        self.assertEqual(run("lathe-cats-vs-dogs", *arguments).returncode, 0)
+        self.assertEqual(model.read_bytes(), bytes_before)
+        self.assert_one_line(run("lathe-cats-vs-dogs", *arguments, "--epochs", "3"), 1, "was made with other settings")
+        evaluated = run("lathe", "eval", model, "--dataset", "synthetic-shapes", "--json")
+        self.assertEqual(json.loads(evaluated.stdout)["images"], 2000, evaluated.stderr)
+
     # Wrong
 
     def test_wrong_usage_names_what_would_be_right(self):
@@ -292,6 +312,9 @@ class Programs(unittest.TestCase):
         self.assert_one_line(run("lathe-mnist-report", "--bases", "resnet"), 2, "no model 'resnet'", "dscnn")
         self.assert_one_line(run("lathe-mnist-report", "--epochs", "0"), 2, "--epochs")
         self.assert_one_line(run("lathe-mnist-report", "--threads", "many"), 2, "--threads")
+        self.assert_one_line(run("lathe-cats-vs-dogs", "--model", "conv"), 2, "--model: conv takes images of [1,28,28,1], no photos")
+        self.assert_one_line(run("lathe-cats-vs-dogs", "--model", "small_cnn", "--freeze", "body.*"), 2, "--freeze", "'body.*' matches no parameter")
+        self.assert_one_line(run("lathe-cats-vs-dogs", "--kinds", "kd"), 2, "--kinds: kd needs a teacher")
         self.assert_one_line(run("lathe", "convert", self.float, "--to", "int4", "-o", "x"), 2, "int8")
         self.assert_one_line(run("lathe", "convert", self.float, "--to", "int8", "-o", "x"), 2, "--calibrate")
         self.assert_one_line(run("lathe", "convert", self.float, "--to", "f16", "--output", "u8", "-o", "x"), 2, "--output u8", "f16")
@@ -300,6 +323,7 @@ class Programs(unittest.TestCase):
     def test_missing_things_are_named(self):
         self.assert_one_line(run("lathe-mnist-report", "--data", "/nowhere", "--out", self.folder / "x"), 1, "/nowhere/mnist", "data fetch mnist")
         self.assert_one_line(run("lathe", "bench", "/nowhere/model.lathe"), 1, "/nowhere/model.lathe", "No such file")
+        self.assert_one_line(run("lathe-cats-vs-dogs", "--weights", "/nowhere/w.safetensors"), 1, "/nowhere/w.safetensors", "No such file")
         self.assert_one_line(run("lathe", "info", "cnv"), 1, "no model 'cnv'", "tutorial, conv, dscnn")
         self.assert_one_line(run("lathe", "data", "fetch", "imagenet"), 1, "imagenet", "mnist")
 

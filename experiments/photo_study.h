@@ -1,0 +1,26 @@
+#pragma once
+
+#include "train.h"
+
+#include <string>
+#include <vector>
+
+namespace lathe::experiments {
+
+/// One experiment on photos: a cell, and what its network starts from.
+struct PhotoExperiment {
+  CellConfig config;
+  std::string weights;              ///< safetensors file for the baseline; empty: random ones
+  std::vector<std::string> freeze;  ///< globs of parameters that are not trained
+  std::int64_t latency_runs = 0;    ///< 0: as measure_latency() chooses
+};
+
+/// The cell's file, as find_cell(); a cell with another start is an error too.
+Cell find_photo_cell(const PhotoExperiment& experiment, const ResultFolder& folder);
+
+/// Trains, deploys, measures and writes the cell; first, where it is wanted and not there, the baseline. Null
+/// when it was interrupted.
+Cell run_photo_cell(const PhotoExperiment& experiment, const datasets::Named& data,
+                    const ResultFolder& folder, const CellOptions& options);
+
+}  // namespace lathe::experiments
