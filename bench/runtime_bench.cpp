@@ -67,6 +67,21 @@ std::vector<Single> singles() {
   const auto depthwise = [&](int stride, int channels) {
     return Conv2d{stride, stride, Padding::same(), channels, relu};
   };
+  const auto pair = [](Op op, Shape second) {
+    return [=](Maker& maker, ValueId x) {
+      const Dtype dtype = maker.graph().value(x).dtype;
+      if (dtype == Dtype::f32 || !maker.graph().value(x).quantization)
+        return maker.node(op, {x, maker.input(second)}, "pair");
+      const ValueId y = maker.input(second, dtype, codes(0.03f, 20));
+      return maker.node(op, {x, y}, "pair", codes(0.06f, 4));
+    };
+  };
+  const auto unary = [](Op op, Quantization out) {
+    return [=](Maker& maker, ValueId x) {
+      const bool real = maker.graph().value(x).dtype == Dtype::f32;
+      return maker.node(op, {x}, "unary", real ? std::nullopt : std::optional(out));
+    };
+  };
   return {
       {"conv3x3_28x28x1_32", layer(Conv2d{.activation = relu}, {32, 3, 3, 1}), {1, 28, 28, 1}},
       {"conv3x3_13x13x32_64", layer(Conv2d{.activation = relu}, {64, 3, 3, 32}), {1, 13, 13, 32}},
@@ -77,15 +92,31 @@ std::vector<Single> singles() {
       {"conv1x1_14x14x12_16", layer(Conv2d{.activation = relu}, {16, 1, 1, 12}), {1, 14, 14, 12}},
       {"conv1x1_28x28x240_40", layer(Conv2d{.activation = relu}, {40, 1, 1, 240}), {1, 28, 28, 240}},
       {"conv1x1_7x7x1152_192", layer(Conv2d{.activation = relu}, {192, 1, 1, 1152}), {1, 7, 7, 1152}},
+      {"conv1x1_112x112x32_16", layer(Conv2d{}, {16, 1, 1, 32}), {1, 112, 112, 32}},
+      {"conv1x1_56x56x24_144", layer(Conv2d{.activation = relu}, {144, 1, 1, 24}), {1, 56, 56, 24}},
+      {"conv1x1_14x14x96_576", layer(Conv2d{.activation = relu}, {576, 1, 1, 96}), {1, 14, 14, 96}},
+      {"conv1x1_7x7x320_1280", layer(Conv2d{.activation = relu}, {1280, 1, 1, 320}), {1, 7, 7, 320}},
       {"depthwise3x3_14x14x12", layer(depthwise(1, 12), {12, 3, 3, 1}), {1, 14, 14, 12}},
       {"depthwise3x3s2_14x14x16", layer(depthwise(2, 16), {16, 3, 3, 1}), {1, 14, 14, 16}},
       {"depthwise3x3_112x112x32", layer(depthwise(1, 32), {32, 3, 3, 1}), {1, 112, 112, 32}},
+      {"depthwise3x3s2_112x112x96", layer(depthwise(2, 96), {96, 3, 3, 1}), {1, 112, 112, 96}},
+      {"depthwise3x3_56x56x144", layer(depthwise(1, 144), {144, 3, 3, 1}), {1, 56, 56, 144}},
+      {"depthwise3x3_7x7x960", layer(depthwise(1, 960), {960, 3, 3, 1}), {1, 7, 7, 960}},
+      {"depthwise5x5s2_28x28x240", layer(depthwise(2, 240), {240, 5, 5, 1}), {1, 28, 28, 240}},
       {"depthwise5x5_14x14x480", layer(depthwise(1, 480), {480, 5, 5, 1}), {1, 14, 14, 480}},
       {"linear_1600_10", layer(Linear{}, {10, 1600}), {1, 1600}},
       {"linear_1280_512", layer(Linear{}, {512, 1280}), {1, 1280}},
       {"max_pool2_26x26x32",
        [](Maker& maker, ValueId x) { return maker.node(MaxPool2d{}, {x}); },
        {1, 26, 26, 32}},
+      {"avg_pool2_56x56x64",
+       [](Maker& maker, ValueId x) { return maker.node(AvgPool2d{}, {x}); },
+       {1, 56, 56, 64}},
+      {"add_56x56x24", pair(Add{}, {1, 56, 56, 24}), {1, 56, 56, 24}},
+      {"multiply_28x28x240_channels", pair(Multiply{}, {1, 240}), {1, 28, 28, 240}},
+      {"silu_56x56x144", unary(Activate{Activation::silu}, codes(0.02f, -100)), {1, 56, 56, 144}},
+      {"sigmoid_1x1x240", unary(Activate{Activation::sigmoid}, {{1.f / 256}, -128}), {1, 1, 1, 240}},
+      {"softmax_1000", unary(Softmax{}, {{1.f / 256}, -128}), {1, 1000}},
       {"global_avg_pool_7x7x24",
        [](Maker& maker, ValueId x) {
          const bool real = maker.graph().value(x).dtype == Dtype::f32;

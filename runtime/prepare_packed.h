@@ -28,6 +28,12 @@ bool prepare_packed_depthwise_dynamic(const Site& site, Store& store, Prepared& 
 bool prepare_packed_global_pool_i8(const Site& site, Store& store, Prepared& prepared);   // PackedGlobalPool
 bool prepare_packed_global_pool_i16(const Site& site, Store& store, Prepared& prepared);  // PackedGlobalPool
 
+// prepare_pairs.cpp
+bool prepare_packed_add_i8(const Site& site, Store& store, Prepared& prepared);       // PackedAdd
+bool prepare_packed_multiply_i8(const Site& site, Store& store, Prepared& prepared);  // PackedMultiply
+bool prepare_packed_multiply_channels_i8(const Site& site, Store& store,
+                                         Prepared& prepared);  // PackedMultiply
+
 std::int64_t round_up(std::int64_t value, std::int64_t multiple);
 
 }  // namespace lathe::runtime

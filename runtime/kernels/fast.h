@@ -30,6 +30,12 @@ struct FastKernels {
   Kernel max_pool2d_f32, max_pool2d_i8, max_pool2d_i16, avg_pool2d_f32;  // Pool
   Kernel global_avg_pool_f32;                                            // Pool
   Kernel global_avg_pool_i8, global_avg_pool_i16;                        // PackedGlobalPool
+  Kernel avg_pool2d_i8;                                                  // Pool
+  Kernel add_i8;                                                         // PackedAdd
+  Kernel multiply_i8, multiply_channels_i8;                              // PackedMultiply
+  Kernel table_i8;                                                       // TableI8
+  Kernel sigmoid_f32, silu_f32;                                          // no parameters
+  Kernel softmax_f32;                                                    // Softmax
   Kernel clamp_f32, add_f32;                                             // Elements
   Kernel multiply_f32;                                                   // no parameters
   Kernel multiply_channels_f32;                                          // MultiplyChannels

@@ -160,9 +160,9 @@ struct PackedDepthwiseCodes {
 /// Linear layer as dot products along the inputs. Unit: a sample.
 struct PackedLinear {
   std::int32_t inputs = 0, outputs = 0;
-  std::int32_t group = 1;        ///< outputs computed together; the last group may have fewer
-  const void* weight = nullptr;  ///< f32 or i8, for each group [ceil(I/vector)][outputs of the
-                                 ///< group][vector]; vector: the dot_ numbers of Blocking
+  std::int32_t group = 1;         ///< outputs computed together; the last group may have fewer
+  const void* weight = nullptr;   ///< f32 or i8, for each group [ceil(I/vector)][outputs of the
+                                  ///< group][vector]; vector: the dot_ numbers of Blocking
   const void* bias = nullptr;     ///< [O] padded to 16
   const void* rescale = nullptr;  ///< LaneRescale or LaneFactors [ceil(O/16)]
   Clamp clamp;
@@ -174,6 +174,30 @@ struct PackedGlobalPool {
   std::int32_t pixels = 1, channels = 1;
   const std::int32_t* start = nullptr;   ///< [16] what makes up for the zero point: -pixels * zero point
   const LaneRescale* rescale = nullptr;  ///< of every sixteen channels
+  CodeLimits limits;
+};
+
+/// How 8-bit codes enter a sum or product: (code + start) * factor, start being minus the zero point.
+struct PackedCodes {
+  const std::int32_t* start = nullptr;   ///< [16], all the same
+  const std::int32_t* factor = nullptr;  ///< [16]
+};
+
+/// Sum of two images of 8-bit codes (kernel.h, AddI8). The common scale is twice the larger of the two, so
+/// that the coarser codes only move by 19 bits; the finer ones move by 20 and are rescaled. Unit: an element.
+struct PackedAdd {
+  PackedCodes coarse, fine;
+  bool swapped = false;  ///< the second input is the coarser one
+  const LaneRescale* align = nullptr;
+  const LaneRescale* rescale = nullptr;
+  CodeLimits limits;
+};
+
+/// Product of two images of 8-bit codes (kernel.h, MultiplyI8). Unit: an element, or with broadcast a pixel.
+struct PackedMultiply {
+  PackedCodes codes[2];
+  std::int32_t pixels = 1, channels = 1;
+  const LaneRescale* rescale = nullptr;
   CodeLimits limits;
 };
 

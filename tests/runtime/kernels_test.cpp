@@ -176,10 +176,10 @@ std::vector<Case> other_cases() {
                        return maker.finish(maker.node(BatchNorm{.activation = Activation::relu}, inputs));
                      },
                      {Dtype::f32}});
-    const auto binary = [&](const char* name, Op op, Shape b) {
+    const auto binary = [&](const char* name, Op op, Shape b, Quantization second = codes(0.03f, 20)) {
       cases.push_back({name + text(shape), [=](Maker& maker, Dtype dtype) {
                          const ValueId x = image(maker, dtype, shape);
-                         const ValueId y = image(maker, dtype, b, codes(0.03f, 20));
+                         const ValueId y = image(maker, dtype, b, second);
                          return maker.finish(
                              maker.node(op, {x, y}, name,
                                         dtype == Dtype::f32 ? std::nullopt : std::optional(codes(0.06f, 4))));
@@ -187,6 +187,8 @@ std::vector<Case> other_cases() {
     };
     binary("add", Add{Activation::relu}, shape);
     binary("add", Add{}, shape);
+    binary("add of equal scales", Add{Activation::relu}, shape, codes(0.05f, -3));
+    binary("add of a coarser image", Add{}, shape, codes(0.11f, 90));
     binary("multiply", Multiply{}, shape);
     binary("multiply", Multiply{}, {1, channels});
     cases.push_back({"concat" + text(shape), [=](Maker& maker, Dtype dtype) {
@@ -263,9 +265,11 @@ TEST_CASE("the other kernels of every level equal the reference") {
   std::set<std::string> kernels;
   compare_levels(other_cases(), kernels);
   for (const Level level : fast_levels())
-    for (const char* name : {"linear_f32_", "linear_i8_", "linear_i16_", "max_pool2d_f32_", "max_pool2d_i16_",
-                             "global_avg_pool_i8_", "global_avg_pool_i16_", "quantize_f32_i8_",
-                             "quantize_f32_i16_", "dequantize_i16_f32_"})
+    for (const char* name :
+         {"linear_f32_", "linear_i8_", "linear_i16_", "max_pool2d_f32_", "max_pool2d_i16_",
+          "global_avg_pool_i8_", "global_avg_pool_i16_", "quantize_f32_i8_", "quantize_f32_i16_",
+          "dequantize_i16_f32_", "avg_pool2d_i8_", "add_i8_", "multiply_i8_", "multiply_channels_i8_",
+          "table_i8_", "sigmoid_f32_", "silu_f32_", "softmax_f32_"})
       CHECK(kernels.contains(std::string(name) + std::string(to_string(level))));
 }
 

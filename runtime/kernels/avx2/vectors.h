@@ -185,6 +185,12 @@ struct Words {
     sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(weight.b, x.b));
   }
   static Sum max(Sum a, Sum b) { return {_mm256_max_epi32(a.a, b.a), _mm256_max_epi32(a.b, b.b)}; }
+  static Sum times(Sum a, Sum b) { return {_mm256_mullo_epi32(a.a, b.a), _mm256_mullo_epi32(a.b, b.b)}; }
+  static Sum plus(Sum a, Sum b) { return {_mm256_add_epi32(a.a, b.a), _mm256_add_epi32(a.b, b.b)}; }
+  static Sum rescaled(Sum sum, const LaneRescale& lanes) {
+    const Finish finish({}, {}, &lanes);
+    return {finish.half(sum.a, 0), finish.half(sum.b, 1)};
+  }
   static F32::Sum real(Sum sum) { return {_mm256_cvtepi32_ps(sum.a), _mm256_cvtepi32_ps(sum.b)}; }
 
   /// packed.h, LaneRescale.
@@ -209,20 +215,7 @@ struct Words {
       return _mm256_min_epi16(_mm256_max_epi16(codes, low_), high_);
     }
 
-   private:
-    static __m256i at(const void* data, int which) {
-      return _mm256_loadu_si256(static_cast<const __m256i*>(data) + which);
-    }
-
-    __m256i real_half(__m256i sum, int which) const {
-      const __m256 factor = _mm256_loadu_ps(rescale_->factor + 8 * which);
-      const __m256 offset = _mm256_loadu_ps(rescale_->offset + 8 * which);
-      const __m256i codes = _mm256_cvtps_epi32(_mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), factor, offset));
-      if (rescaling_ == Rescaling::real) return codes;
-      const __m256i exceptional = _mm256_cmpeq_epi32(sum, at(rescale_->exception, which));
-      return _mm256_add_epi32(codes, _mm256_and_si256(exceptional, at(rescale_->delta, which)));
-    }
-
+    /// Half `which` of the lanes, by fixed point.
     __m256i half(__m256i sum, int which) const {
       const __m256i multiplier = at(rescale_->multiplier, which);
       const __m256i odd_sum = _mm256_srli_epi64(sum, 32), odd_multiplier = _mm256_srli_epi64(multiplier, 32);
@@ -235,6 +228,20 @@ struct Words {
       odd = _mm256_sub_epi64(odd, _mm256_and_si256(_mm256_cmpgt_epi64(zero, sum), term));
       const __m256i upper = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
       return _mm256_srav_epi32(upper, at(rescale_->shift, which));
+    }
+
+   private:
+    static __m256i at(const void* data, int which) {
+      return _mm256_loadu_si256(static_cast<const __m256i*>(data) + which);
+    }
+
+    __m256i real_half(__m256i sum, int which) const {
+      const __m256 factor = _mm256_loadu_ps(rescale_->factor + 8 * which);
+      const __m256 offset = _mm256_loadu_ps(rescale_->offset + 8 * which);
+      const __m256i codes = _mm256_cvtps_epi32(_mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), factor, offset));
+      if (rescaling_ == Rescaling::real) return codes;
+      const __m256i exceptional = _mm256_cmpeq_epi32(sum, at(rescale_->exception, which));
+      return _mm256_add_epi32(codes, _mm256_and_si256(exceptional, at(rescale_->delta, which)));
     }
 
     const LaneRescale* rescale_;

@@ -126,6 +126,9 @@ struct Integers {
     return _mm512_set1_epi32(group);
   }
   static Sum max(Sum a, Sum b) { return _mm512_max_epi32(a, b); }
+  static Sum times(Sum a, Sum b) { return _mm512_mullo_epi32(a, b); }
+  static Sum plus(Sum a, Sum b) { return _mm512_add_epi32(a, b); }
+  static Sum rescaled(Sum sum, const LaneRescale& lanes) { return code<Rescaling::negative>(sum, lanes); }
   static __m512 real(Sum sum) { return _mm512_cvtepi32_ps(sum); }
 
   /// packed.h, LaneRescale: the code, saturated when it is packed.

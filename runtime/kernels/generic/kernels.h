@@ -5,9 +5,11 @@
 #include "depthwise.h"
 #include "depthwise_codes.h"
 #include "dynamic.h"
+#include "exponential.h"
 #include "global_pool.h"
 #include "linear_dots.h"
 #include "loops.h"
+#include "pairs.h"
 #include "wide.h"
 
 namespace lathe::runtime {
@@ -53,6 +55,14 @@ constexpr FastKernels make_kernels() {
           .global_avg_pool_f32 = global_avg_pool_f32<F32>,
           .global_avg_pool_i8 = global_avg_pool_codes<I8>,
           .global_avg_pool_i16 = global_avg_pool_codes<I16>,
+          .avg_pool2d_i8 = avg_pool2d_i8,
+          .add_i8 = add_pair<I8>,
+          .multiply_i8 = multiply_pair<I8, false>,
+          .multiply_channels_i8 = multiply_pair<I8, true>,
+          .table_i8 = table_i8,
+          .sigmoid_f32 = sigmoid_f32,
+          .silu_f32 = silu_f32,
+          .softmax_f32 = softmax_f32,
           .clamp_f32 = clamp_f32,
           .add_f32 = add_f32,
           .multiply_f32 = multiply_f32,

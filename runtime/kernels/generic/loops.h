@@ -62,6 +62,57 @@ inline void avg_pool2d_f32(const Call& call, Range rows) noexcept {
       });
 }
 
+/// Sums of up to 64 channels of a window at a time. Integers below 2^24 divide exactly enough: a quotient
+/// that is no integer keeps 1 / count > 2^-15 away from the next, and floats below 256 are 2^-16 apart.
+inline void avg_pool2d_i8(const Call& call, Range rows) noexcept {
+  constexpr std::int32_t kTogether = 64;
+  const Window2d& p = static_cast<const Pool*>(call.params)->window;
+  for (std::int64_t row = rows.begin; row < rows.end; ++row) {
+    const auto* image =
+        static_cast<const std::int8_t*>(call.input) + row / p.out_h * p.in_h * p.in_w * p.in_c;
+    auto* out = static_cast<std::int8_t*>(call.output) + row * p.out_w * p.out_c;
+    const Inside h =
+        inside(static_cast<std::int32_t>(row % p.out_h) * p.stride_h - p.pad_top, p.kernel_h, p.in_h);
+    for (std::int32_t column = 0; column < p.out_w; ++column, out += p.out_c) {
+      const Inside w = inside(column * p.stride_w - p.pad_left, p.kernel_w, p.in_w);
+      const std::int32_t count = (h.end - h.begin) * (w.end - w.begin);
+      const float divisor = static_cast<float>(count);
+      for (std::int32_t first = 0; first < p.out_c; first += kTogether) {
+        const std::int32_t lanes = p.out_c - first < kTogether ? p.out_c - first : kTogether;
+        std::int32_t sum[kTogether] = {};
+        for (std::int32_t y = h.begin; y < h.end; ++y) {
+          for (std::int32_t x = w.begin; x < w.end; ++x) {
+            const std::int8_t* pixel = image + (std::int64_t{y} * p.in_w + x) * p.in_c + first;
+            for (std::int32_t c = 0; c < lanes; ++c) sum[c] += pixel[c];
+          }
+        }
+        std::int8_t* __restrict to = out + first;
+        for (std::int32_t c = 0; c < lanes; ++c) {
+          const std::int32_t rounding = sum[c] < 0 ? -(count / 2) : count / 2;
+          to[c] = static_cast<std::int8_t>(
+              static_cast<std::int32_t>(static_cast<float>(sum[c] + rounding) / divisor));
+        }
+      }
+    }
+  }
+}
+
+inline void table_i8(const Call& call, Range elements) noexcept {
+  const std::int8_t* table = static_cast<const TableI8*>(call.params)->table;
+  const auto* x = static_cast<const std::uint8_t*>(call.input);
+  auto* out = static_cast<std::int8_t*>(call.output);
+  std::int64_t i = elements.begin;
+  for (; i + 8 <= elements.end; i += 8) {  // one load and one store for eight
+    std::uint64_t codes, results = 0;
+    __builtin_memcpy(&codes, x + i, 8);
+    codes ^= 0x8080808080808080u;
+    for (int k = 0; k < 64; k += 8)
+      results |= static_cast<std::uint64_t>(static_cast<std::uint8_t>(table[(codes >> k) & 255])) << k;
+    __builtin_memcpy(out + i, &results, 8);
+  }
+  for (; i < elements.end; ++i) out[i] = table[x[i] ^ 0x80];
+}
+
 inline void clamp_f32(const Call& call, Range elements) noexcept {
   const Clamp clamp = static_cast<const Elements*>(call.params)->clamp;
   const float* x = static_cast<const float*>(call.input);

@@ -29,7 +29,8 @@ __attribute__((always_inline)) inline void for_each_sixteen(std::int64_t begin, 
 template <class V>
 void add_pair(const Call& call, Range elements) noexcept {
   const auto& p = *static_cast<const PackedAdd*>(call.params);
-  const auto *a = static_cast<const std::int8_t*>(call.input), *b = static_cast<const std::int8_t*>(call.second);
+  const auto *a = static_cast<const std::int8_t*>(call.input),
+             *b = static_cast<const std::int8_t*>(call.second);
   const std::int8_t *coarse = p.swapped ? b : a, *fine = p.swapped ? a : b;
   auto* out = static_cast<std::int8_t*>(call.output);
   const typename V::Finish finish({}, p.limits, p.rescale);
@@ -43,7 +44,8 @@ void add_pair(const Call& call, Range elements) noexcept {
 template <class V, bool kBroadcast>
 void multiply_pair(const Call& call, Range units) noexcept {
   const auto& p = *static_cast<const PackedMultiply*>(call.params);
-  const auto *a = static_cast<const std::int8_t*>(call.input), *b = static_cast<const std::int8_t*>(call.second);
+  const auto *a = static_cast<const std::int8_t*>(call.input),
+             *b = static_cast<const std::int8_t*>(call.second);
   auto* out = static_cast<std::int8_t*>(call.output);
   const typename V::Finish finish({}, p.limits, p.rescale);
   const auto product = [&](const std::int8_t* x, const std::int8_t* y, std::int8_t* to, std::int32_t lanes) {
@@ -51,9 +53,8 @@ void multiply_pair(const Call& call, Range units) noexcept {
     finish.store(V::times(one, from_codes<V>(p.codes[1], y, lanes)), to, V::mask(lanes));
   };
   if constexpr (!kBroadcast) {
-    for_each_sixteen(units.begin, units.end, [&](std::int64_t i, std::int32_t lanes) {
-      product(a + i, b + i, out + i, lanes);
-    });
+    for_each_sixteen(units.begin, units.end,
+                     [&](std::int64_t i, std::int32_t lanes) { product(a + i, b + i, out + i, lanes); });
   } else {
     for (std::int64_t pixel = units.begin; pixel < units.end; ++pixel) {
       const std::int64_t first = pixel * p.channels, of = pixel / p.pixels * p.channels;

@@ -146,6 +146,27 @@ struct Words {
     for (int i = 0; i < kLanes; ++i) sum.v[i] += products[2 * i] + products[2 * i + 1];
   }
   static Sum max(const Sum& a, const Sum& b) { return larger(a, b); }
+  static Sum times(const Sum& a, const Sum& b) {
+    Sum result;
+    for (int i = 0; i < kLanes; ++i) result.v[i] = a.v[i] * b.v[i];
+    return result;
+  }
+  static Sum plus(const Sum& a, const Sum& b) {
+    Sum result;
+    for (int i = 0; i < kLanes; ++i) result.v[i] = a.v[i] + b.v[i];
+    return result;
+  }
+  static Sum rescaled(const Sum& sum, const LaneRescale& lanes) {
+    Sum result;
+    for (int i = 0; i < kLanes; ++i) result.v[i] = static_cast<std::int32_t>(fixed(sum.v[i], lanes, i, true));
+    return result;
+  }
+  /// packed.h, LaneRescale.
+  static std::int64_t fixed(std::int64_t a, const LaneRescale& lanes, int i, bool negative) {
+    const std::int64_t offset = (i % 2 == 0 ? lanes.even_offset : lanes.odd_offset)[i / 2];
+    const std::int64_t term = negative && a < 0 ? kNegativeTerm<Code> : 0;
+    return (a * lanes.multiplier[i] + offset - term) >> (32 + lanes.shift[i]);
+  }
   static F32::Sum real(const Sum& sum) {
     F32::Sum result;
     for (int i = 0; i < kLanes; ++i) result.v[i] = static_cast<float>(sum.v[i]);
@@ -160,10 +181,7 @@ struct Words {
     void store(const Sum& sum, Code* out) const { store(sum, out, kLanes); }
     void store(const Sum& sum, Code* out, Mask lanes) const {
       for (int i = 0; i < lanes; ++i) {
-        const std::int64_t a = sum.v[i];
-        const std::int64_t offset = (i % 2 == 0 ? rescale_->even_offset : rescale_->odd_offset)[i / 2];
-        const std::int64_t term = limits_.rescaling == Rescaling::negative && a < 0 ? kNegativeTerm<Code> : 0;
-        const std::int64_t code = (a * rescale_->multiplier[i] + offset - term) >> (32 + rescale_->shift[i]);
+        const std::int64_t code = fixed(sum.v[i], *rescale_, i, limits_.rescaling == Rescaling::negative);
         out[i] = static_cast<Code>(std::clamp<std::int64_t>(code, limits_.low, limits_.high));
       }
     }

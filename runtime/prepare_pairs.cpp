@@ -1,0 +1,93 @@
+#include "integer_layer.h"
+#include "prepare.h"
+#include "prepare_packed.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace lathe::runtime {
+
+namespace {
+
+const std::int32_t* all_lanes(std::int32_t value, Store& store) {
+  const auto lanes = store.array<std::int32_t>(kLanes);
+  std::ranges::fill(lanes, value);
+  return lanes.data();
+}
+
+PackedCodes codes_of(const graph::Value& value, std::int32_t factor, Store& store) {
+  return {all_lanes(-zero_point_of(value), store), all_lanes(factor, store)};
+}
+
+/// One factor for all lanes; null where the vector form is not exact.
+const LaneRescale* lane_rescale(const FixedFactor& factor, std::int32_t zero_point, std::int64_t bound,
+                                Store& store) {
+  const Rescale rescale{
+      .multiplier = &factor.multiplier, .exponent = &factor.exponent, .zero_point = zero_point};
+  const auto lanes = make_lane_rescale(Sums::i8, rescale, std::span(&bound, 1), kLanes, store);
+  return lanes.empty() ? nullptr : lanes.data();
+}
+
+Rescale output_limits(const Site& site, graph::Activation activation) {
+  Rescale rescale{.zero_point = zero_point_of(site.result())};
+  set_code_limits(activation, site.result(), rescale.low, rescale.high);
+  return rescale;
+}
+
+}  // namespace
+
+// The same factors as prepare_add_i8.
+bool prepare_packed_add_i8(const Site& site, Store& store, Prepared& prepared) {
+  const double first = scale_of(site.input(0)), second = scale_of(site.input(1));
+  const double common = 2 * std::max(first, second);
+  PackedAdd p{.swapped = second > first};
+  const graph::Value &coarse = site.input(p.swapped ? 1 : 0), &fine = site.input(p.swapped ? 0 : 1);
+  const FixedFactor align = to_fixed(scale_of(fine) / common);
+  const FixedFactor out = to_fixed(common / (std::ldexp(1., 20) * scale_of(site.result())));
+  p.coarse = codes_of(coarse, 1 << 19, store);
+  p.limits = code_limits(output_limits(site, std::get<graph::Add>(site.op).activation));
+  p.rescale = lane_rescale(out, zero_point_of(site.result()), std::int64_t{1} << 29, store);
+  if (align.exponent == 0 && align.multiplier == 1 << 30) {
+    // As coarse as the other: a factor of a half, as twice a quarter, which is rescaled exactly.
+    p.fine = codes_of(fine, 1 << 20, store);
+    p.align = lane_rescale({.multiplier = 1 << 30, .exponent = -1}, 0, std::int64_t{1} << 29, store);
+    p.fine.factor = all_lanes(1 << 21, store);
+  } else {
+    p.fine = codes_of(fine, 1 << 20, store);
+    p.align = lane_rescale(align, 0, std::int64_t{1} << 29, store);
+  }
+  if (p.rescale == nullptr || p.align == nullptr) return false;
+  prepared = {.params = store.keep(p), .units = site.output_shape().size()};
+  return true;
+}
+
+namespace {
+
+bool prepare_multiply(const Site& site, bool broadcast, Store& store, Prepared& prepared) {
+  if (broadcast == (site.input_shape(0) == site.input_shape(1))) return false;
+  const FixedFactor factor =
+      to_fixed(scale_of(site.input(0)) * scale_of(site.input(1)) / scale_of(site.result()));
+  PackedMultiply p{.limits = code_limits(output_limits(site, graph::Activation::none))};
+  for (std::size_t i = 0; i < 2; ++i) p.codes[i] = codes_of(site.input(i), 1, store);
+  p.rescale = lane_rescale(factor, zero_point_of(site.result()), std::int64_t{1} << 16, store);
+  if (p.rescale == nullptr) return false;
+  prepared = {.params = store.keep(p), .units = site.output_shape().size()};
+  if (broadcast) {
+    const Shape& a = site.input_shape(0);
+    p.pixels = narrow(a[1] * a[2]);
+    p.channels = narrow(a[3]);
+    prepared = {.params = store.keep(p), .units = a[0] * a[1] * a[2]};
+  }
+  return true;
+}
+
+}  // namespace
+
+bool prepare_packed_multiply_i8(const Site& site, Store& store, Prepared& prepared) {
+  return prepare_multiply(site, false, store, prepared);
+}
+bool prepare_packed_multiply_channels_i8(const Site& site, Store& store, Prepared& prepared) {
+  return prepare_multiply(site, true, store, prepared);
+}
+
+}  // namespace lathe::runtime
