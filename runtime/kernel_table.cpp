@@ -86,11 +86,7 @@ void add_fast(Level level, const FastKernels& k, std::vector<KernelEntry>& to) {
   add(index_of<BatchNorm>(), f32, f32, prepare_batch_norm, k.scale_shift_f32, "batch_norm_f32", kInPlace);
   add(index_of<AvgPool2d>(), i8, i8, prepare_pool, k.avg_pool2d_i8, "avg_pool2d_i8");
   add(index_of<Activate>(), f32, f32, prepare_clamp, k.clamp_f32, "clamp_f32", kInPlace);
-  add(index_of<Activate>(), f32, f32, prepare_activation<Activation::sigmoid>, k.sigmoid_f32, "sigmoid_f32",
-      kInPlace);
-  add(index_of<Activate>(), f32, f32, prepare_activation<Activation::silu>, k.silu_f32, "silu_f32", kInPlace);
   add(index_of<Activate>(), i8, i8, prepare_table_i8, k.table_i8, "table_i8", kInPlace);
-  add(index_of<graph::Softmax>(), f32, f32, prepare_softmax, k.softmax_f32, "softmax_f32", kInPlace);
   add(index_of<Add>(), i8, i8, prepare_packed_add_i8, k.add_i8, "add_i8", kInPlace);
   add(index_of<Multiply>(), i8, i8, prepare_packed_multiply_i8, k.multiply_i8, "multiply_i8", kInPlace);
   add(index_of<Multiply>(), i8, i8, prepare_packed_multiply_channels_i8, k.multiply_channels_i8,
@@ -99,6 +95,13 @@ void add_fast(Level level, const FastKernels& k, std::vector<KernelEntry>& to) {
   add(index_of<Multiply>(), f32, f32, prepare_multiply_f32, k.multiply_f32, "multiply_f32", kInPlace);
   add(index_of<Multiply>(), f32, f32, prepare_multiply_channels_f32, k.multiply_channels_f32,
       "multiply_channels_f32", kInPlace);
+  if (level == Level::avx512) {  // elsewhere compilers take no vectors for them, and the library is faster
+    add(index_of<Activate>(), f32, f32, prepare_activation<Activation::sigmoid>, k.sigmoid_f32, "sigmoid_f32",
+        kInPlace);
+    add(index_of<Activate>(), f32, f32, prepare_activation<Activation::silu>, k.silu_f32, "silu_f32",
+        kInPlace);
+    add(index_of<graph::Softmax>(), f32, f32, prepare_softmax, k.softmax_f32, "softmax_f32", kInPlace);
+  }
   add(index_of<Quantize>(), f32, i8, prepare_quantize, k.quantize_f32_i8, "quantize_f32_i8");
   add(index_of<Quantize>(), f32, i16, prepare_quantize, k.quantize_f32_i16, "quantize_f32_i16");
   add(index_of<Quantize>(), u8, i8, prepare_shift, k.shift_u8_i8, "shift_u8_i8", kInPlace);
