@@ -133,12 +133,12 @@ Task make_task(layers::Module& model, const Kind& kind, const Recipe& recipe,
             .train = augmented(images, recipe),
             .validation = held_out,
             .peak_learning_rate = recipe.peak_learning_rate};
-  auto head = head_alone(*classifier);
-  return {.model = head.get(),
-          .head = std::move(head),
-          .train = frozen_features(images, *classifier),
-          .validation = frozen_features(held_out, *classifier),
-          .peak_learning_rate = recipe.head_learning_rate};
+  Task task{.head = head_alone(*classifier),
+            .train = frozen_features(images, *classifier),
+            .validation = frozen_features(held_out, *classifier),
+            .peak_learning_rate = recipe.head_learning_rate};
+  task.model = task.head.get();
+  return task;
 }
 
 /// The trained model of a cell that another one needs.

@@ -43,9 +43,9 @@ TEST_CASE("the networks for photos give a logit for each class, and gradients to
     CHECK(logits.shape() == Shape{2, 2});
     const std::vector<std::int32_t> labels{0, 1};
     cross_entropy(logits, Tensor::from(std::span(labels), {2})).backward();
-    for (const auto& [path, parameter] : model->parameters()) {
-      CAPTURE(path);
-      CHECK(static_cast<bool>(parameter.master().grad()));
+    for (const auto& named : model->parameters()) {
+      CAPTURE(named.name);
+      CHECK(static_cast<bool>(named.parameter.master().grad()));
     }
     model->eval();
     const NoGrad no_grad;
