@@ -21,7 +21,7 @@ GRID = ["--dataset", "synthetic-digits", "--bases", "tutorial", "--kinds", "base
 
 def run(program, *arguments, **options):
     environment = {**os.environ, **options.pop("env", {})}
-    return subprocess.run([BIN / program, *map(str, arguments)], capture_output=True, text=True, env=environment, timeout=300, **options)
+    return subprocess.run([BIN / program, *map(str, arguments)], capture_output=True, text=True, env=environment, timeout=1200, **options)
 
 
 def write_idx(path, dims, data, magic=None, compress=True):
