@@ -208,11 +208,11 @@ class Programs(unittest.TestCase):
     def start_and_stop(self, out, arguments, number):
         """Starts the grid and sends the signal when the first history is there; returns the process's errors."""
         process = subprocess.Popen([BIN / "lathe-mnist-report", *arguments, "--out", out], stderr=subprocess.PIPE, text=True)
-        deadline = time.time() + 120
+        deadline = time.time() + 1200
         while not list(out.glob("history/*.csv")) and time.time() < deadline:
             time.sleep(0.01)
         process.send_signal(number)
-        errors = process.communicate(timeout=120)[1]
+        errors = process.communicate(timeout=1200)[1]
         self.assertFalse((out / "results.csv").exists())
         return process.returncode, errors
 
