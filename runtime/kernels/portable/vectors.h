@@ -163,7 +163,8 @@ struct Words {
   }
   /// packed.h, LaneRescale.
   static std::int64_t fixed(std::int64_t a, const LaneRescale& lanes, int i, bool negative) {
-    const std::int64_t offset = (i % 2 == 0 ? lanes.even_offset : lanes.odd_offset)[i / 2];
+    // Not (... ? even : odd)[i / 2]: with -fsanitize=bounds g++ 12 computes i / 2 on one side only.
+    const std::int64_t offset = i % 2 == 0 ? lanes.even_offset[i / 2] : lanes.odd_offset[i / 2];
     const std::int64_t term = negative && a < 0 ? kNegativeTerm<Code> : 0;
     return (a * lanes.multiplier[i] + offset - term) >> (32 + lanes.shift[i]);
   }
