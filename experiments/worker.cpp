@@ -70,7 +70,7 @@ bool Worker::read() {
   for (;;) {
     const ssize_t count = ::read(pipe_, buffer, sizeof buffer);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return true;  // nothing for now
+    if (count < 0) return true;  // the pipe is empty until the worker writes more
     if (count == 0) break;
     text_.append(buffer, static_cast<std::size_t>(count));
     for (std::size_t end; (end = text_.find('\n')) != std::string::npos; text_.erase(0, end + 1))

@@ -294,10 +294,10 @@ void read_nodes(ByteReader& reader, Graph& graph) {
 
 void finish(const std::vector<Unfinished>& unfinished, Graph& graph) {
   Derived derived = derive(graph);
-  for (const Unfinished& todo : unfinished) {
-    const auto index = static_cast<std::size_t>(todo.id);
-    if (todo.name) graph.value(todo.id).name = std::move(derived.names[index]);
-    if (todo.parameters) graph.value(todo.id).quantization = std::move(derived.parameters[index]);
+  for (const Unfinished& value : unfinished) {
+    const auto index = static_cast<std::size_t>(value.id);
+    if (value.name) graph.value(value.id).name = std::move(derived.names[index]);
+    if (value.parameters) graph.value(value.id).quantization = std::move(derived.parameters[index]);
   }
 }
 

@@ -1,6 +1,8 @@
 // From training to the deployed plan on a whole test set: real MNIST when LATHE_DATA has it, generated digits
 // otherwise.
 
+#include "support/run_plan.h"
+
 #include <doctest/doctest.h>
 
 #include <lathe/compress/quantize.h>
@@ -40,19 +42,6 @@ std::unique_ptr<layers::Module> train(const layers::ModelInfo& info, const datas
   return model;
 }
 
-/// The outputs for all images, batch by batch.
-std::vector<float> run_all(const graph::Graph& graph, const datasets::DataLoader& loader,
-                           runtime::Level level) {
-  runtime::Plan plan(graph, {.batch = loader.options().batch, .level = level});
-  std::vector<float> outputs;
-  for (auto epoch = loader.epoch(0); auto batch = epoch.next();) {
-    std::ranges::copy(batch->images.span<float>(), plan.input<float>().begin());
-    plan.run();
-    outputs.insert(outputs.end(), plan.output<float>().begin(), plan.output<float>().end());
-  }
-  return outputs;
-}
-
 }  // namespace
 
 TEST_CASE("deployed plans give what the module gives, at every level, for every test image") {
@@ -73,18 +62,18 @@ TEST_CASE("deployed plans give what the module gives, at every level, for every 
       if (calibration.size() < 5) calibration.push_back(batch->images);
     }
     const graph::Graph int8 = compress::quantize(graph, compress::calibrate(graph, calibration));
-    const std::vector<float> int8_reference = run_all(int8, loader, runtime::Level::reference);
+    const std::vector<float> int8_reference = run_plan(int8, loader, {.level = runtime::Level::reference});
 
     for (int i = 0; i <= static_cast<int>(runtime::best_level()); ++i) {
       const auto level = static_cast<runtime::Level>(i);
       CAPTURE(std::string(to_string(level)));
-      const std::vector<float> logits = run_all(graph, loader, level);
+      const std::vector<float> logits = run_plan(graph, loader, {.level = level});
       REQUIRE(logits.size() == expected.size());
       float largest = 0;
       for (std::size_t k = 0; k < logits.size(); ++k)
         largest = std::max(largest, std::abs(logits[k] - expected[k]));
       CHECK(largest < 1e-4f);
-      CHECK(run_all(int8, loader, level) == int8_reference);
+      CHECK(run_plan(int8, loader, {.level = level}) == int8_reference);
     }
   }
 }

@@ -1,3 +1,5 @@
+#include "support/run_plan.h"
+
 #include <doctest/doctest.h>
 
 #include <lathe/compress/calibrate.h>
@@ -8,7 +10,6 @@
 #include <lathe/datasets/loader.h>
 #include <lathe/layers/image_models.h>
 #include <lathe/layers/pretrained.h>
-#include <lathe/runtime/plan.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -62,17 +63,6 @@ Right count_right(const std::vector<float>& logits, const datasets::Dataset& dat
     right.best += is_cat ? best >= kFirstCat && best <= kLastCat : best >= kFirstDog && best <= kLastDog;
   }
   return right;
-}
-
-std::vector<float> run_plan(const graph::Graph& graph, const datasets::DataLoader& loader) {
-  runtime::Plan plan(graph, {.batch = loader.options().batch});
-  std::vector<float> outputs;
-  for (auto epoch = loader.epoch(0); auto batch = epoch.next();) {
-    std::ranges::copy(batch->images.span<float>(), plan.input<float>().begin());
-    plan.run();
-    outputs.insert(outputs.end(), plan.output<float>().begin(), plan.output<float>().end());
-  }
-  return outputs;
 }
 
 }  // namespace
