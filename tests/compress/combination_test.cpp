@@ -2,9 +2,12 @@
 #include <lathe/compress/cluster.h>
 #include <lathe/compress/distill.h>
 #include <lathe/compress/prune.h>
+#include <lathe/compress/quantize_aware.h>
 #include <lathe/compress/strip.h>
 #include <lathe/layers/checkpoint.h>
+#include <lathe/optim/callbacks.h>
 #include "support/errors.h"
+#include "support/temporary_folder.h"
 
 #include "support.h"
 
@@ -109,6 +112,45 @@ TEST_CASE(
           CHECK(count_unique(std::span(baked).subspan(i, part)) <= (second.name == "channel" ? 4 : 6));
       }
     }
+  }
+}
+
+TEST_CASE("the weights of the best epoch come back with all that passes keep beside them") {
+  const Method quantizing = {"quantize-aware", [](layers::Module& model) {
+                               const Tensor batch = images(8);
+                               return quantize_aware(model, {1, 8, 8, 1}, std::span(&batch, 1));
+                             }};
+  const Method pruned = prunings()[0], clustered = clusterings()[0];
+  for (const std::vector<Method>& methods : {std::vector<Method>{pruned},
+                                             {clustered},
+                                             {quantizing},
+                                             {pruned, clustered},
+                                             {pruned, clustered, quantizing}}) {
+    CAPTURE(methods.size());
+    CAPTURE(methods[0].name);
+    const TemporaryFolder folder;
+    const auto model = small_model();
+    std::vector<std::unique_ptr<optim::Callback>> passes;
+    for (const Method& method : methods) passes.push_back(method.attach(*model));
+    optim::Adam optimizer(model->parameters(), {.learning_rate = 0.01f});
+    optim::Trainer trainer(*model, optimizer, {.epochs = 5});
+    // The fifth epoch is spoiled by a rate that is far too high.
+    auto spoil = std::make_unique<Hooks>();
+    spoil->at_step_begin = [](optim::TrainState& state) {
+      if (state.step >= 16) state.optimizer.set_learning_rate(3);
+    };
+    trainer.add(std::move(spoil));
+    auto best = std::make_unique<optim::BestCheckpoint>(folder / "best");
+    const optim::BestCheckpoint& kept = *best;
+    trainer.add(std::move(best));
+    for (auto& pass : passes) trainer.add(std::move(pass));
+    const auto loader = spots(64), validation = spots(48, 2);
+    const optim::Trainer::Result result = trainer.fit(loader, &validation);
+    CHECK(result.validation.accuracy < kept.best_accuracy());
+    CHECK(optim::evaluate(*model, validation).accuracy == kept.best_accuracy());
+    const Tensor before = evaluate(*model, images());
+    strip(*model);
+    CHECK(same_bytes(evaluate(*model, images()), before));
   }
 }
 
