@@ -93,22 +93,26 @@ Pretrained load_pretrained(Module& module, std::string_view model, const std::fi
   return load_pretrained(module, checkpoint.tensors, path.string(), options);
 }
 
-std::int64_t freeze(Module& module, const std::vector<std::string>& patterns) {
-  std::vector<NamedParameter> parameters = module.parameters();
-  for (const std::string& pattern : patterns) {
-    bool matched = false;
-    for (NamedParameter& named : parameters) {
-      const std::string layer = named.name.substr(0, named.name.rfind('.'));
-      if (::fnmatch(pattern.c_str(), named.name.c_str(), 0) != 0 &&
-          ::fnmatch(pattern.c_str(), layer.c_str(), 0) != 0)
-        continue;
-      named.parameter.master().set_requires_grad(false);
-      matched = true;
-    }
-    std::string names;
-    for (const NamedParameter& named : parameters) names += (names.empty() ? "" : ", ") + named.name;
-    check(matched, "freeze: '{}' matches no parameter; there are: {}", pattern, names);
+std::vector<NamedParameter> match_parameters(const std::vector<NamedParameter>& parameters,
+                                             const std::string& pattern, std::string_view method) {
+  const auto matches = [&](const std::string& text) {
+    return ::fnmatch(pattern.c_str(), text.c_str(), 0) == 0;
+  };
+  std::vector<NamedParameter> result;
+  std::string names;
+  for (const NamedParameter& named : parameters) {
+    names += (names.empty() ? "" : ", ") + named.name;
+    if (matches(named.name) || matches(named.name.substr(0, named.name.rfind('.')))) result.push_back(named);
   }
+  check(!result.empty(), "{}: '{}' matches no parameter; there are: {}", method, pattern, names);
+  return result;
+}
+
+std::int64_t freeze(Module& module, const std::vector<std::string>& patterns) {
+  const std::vector<NamedParameter> parameters = module.parameters();
+  for (const std::string& pattern : patterns)
+    for (NamedParameter& named : match_parameters(parameters, pattern, "freeze"))
+      named.parameter.master().set_requires_grad(false);
   std::int64_t frozen = 0;
   for (const NamedParameter& named : parameters)
     if (!named.parameter.master().requires_grad()) frozen += named.parameter.master().size();

@@ -1,5 +1,6 @@
 #include <lathe/base/error.h>
 #include <lathe/base/parallel.h>
+#include <lathe/layers/pretrained.h>
 #include <lathe/optim/optimizer.h>
 
 #include "kernels/dispatch.h"
@@ -51,6 +52,7 @@ Optimizer::Optimizer(std::vector<layers::NamedParameter> parameters, float learn
     check(fresh, "optimizer: parameters '{}' and '{}' are the same tensor", other->second, name);
   }
   set_learning_rate(learning_rate);
+  rate_factors_.assign(parameters_.size(), 1);
   for (std::size_t i = 0; i < moment_names_.size(); ++i) {
     std::vector<Tensor>& tensors_of_moment = moments_.emplace_back();
     for (const auto& named : parameters_)
@@ -64,6 +66,21 @@ void Optimizer::set_learning_rate(float learning_rate) {
   learning_rate_ = learning_rate;
 }
 
+void Optimizer::scale_learning_rate(const std::string& pattern, float factor) {
+  check(std::isfinite(factor) && factor >= 0,
+        "optimizer: '{}' at {} times the learning rate, expected a finite number >= 0", pattern, factor);
+  std::set<std::string> names;
+  for (const auto& named : layers::match_parameters(parameters_, pattern, "learning rate"))
+    names.insert(named.name);
+  for (std::size_t i = 0; i < parameters_.size(); ++i)
+    if (names.contains(parameters_[i].name)) rate_factors_[i] = factor;
+  rate_scales_ += fmt::format(", {} at {} of the rate", pattern, factor);
+}
+
+std::string Optimizer::description() const {
+  return fmt::format("{}({}){}", type(), options(), rate_scales_);
+}
+
 void Optimizer::step() {
   std::vector<Slice> whole;
   Spread spread;
@@ -71,7 +88,11 @@ void Optimizer::step() {
     Tensor& value = parameters_[i].parameter.master();
     const Tensor grad = value.grad();
     if (!grad) continue;
-    Slice slice{value.mutable_span<float>().data(), grad.span<float>().data(), {}, value.size()};
+    Slice slice{value.mutable_span<float>().data(),
+                grad.span<float>().data(),
+                {},
+                value.size(),
+                learning_rate_ * rate_factors_[i]};
     for (std::size_t k = 0; k < moments_.size(); ++k)
       slice.moment[k] = moments_[k][i].mutable_span<float>().data();
     spread.add(slice.size);
@@ -139,7 +160,7 @@ std::string Sgd::options() const {
 }
 
 void Sgd::update(const Slice& slice) const {
-  const kernels::SgdFactors factors{learning_rate(), options_.momentum, options_.weight_decay,
+  const kernels::SgdFactors factors{slice.learning_rate, options_.momentum, options_.weight_decay,
                                     options_.nesterov};
   if (options_.momentum > 0)
     kernels::best().momentum(factors, slice.value, slice.grad, slice.moment[0], slice.size);
@@ -167,7 +188,7 @@ std::string Adam::options() const {
 }
 
 void Adam::update(const Slice& slice) const {
-  const double beta1 = options_.beta1, beta2 = options_.beta2, rate = learning_rate();
+  const double beta1 = options_.beta1, beta2 = options_.beta2, rate = slice.learning_rate;
   const auto t = static_cast<double>(steps());
   const double corrected = rate * std::sqrt(1 - std::pow(beta2, t)) / (1 - std::pow(beta1, t));
   const kernels::AdamFactors factors{
@@ -195,7 +216,7 @@ std::string RmsProp::options() const {
 
 void RmsProp::update(const Slice& slice) const {
   const kernels::RmsPropFactors factors{
-      .rate = learning_rate(),
+      .rate = slice.learning_rate,
       .one_minus_rho = static_cast<float>(1 - double{options_.rho}),
       .epsilon = options_.epsilon,
       .decay = options_.weight_decay,

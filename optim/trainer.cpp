@@ -66,7 +66,7 @@ Fingerprint make_fingerprint(const layers::Module& model, const Optimizer& optim
   return {
       {"model", fmt::format("{} tensors with {} elements, names and shapes {:016x}", weights.size(), elements,
                             hash_bits(names))},
-      {"optimizer", fmt::format("{}({})", optimizer.type(), optimizer.options())},
+      {"optimizer", optimizer.description()},
       {"schedule", to_string(schedule)},
       {"epochs", fmt::format("{}", options.epochs)},
       {"max_grad_norm", fmt::format("{}", options.max_grad_norm)},

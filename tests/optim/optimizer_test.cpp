@@ -133,6 +133,32 @@ TEST_CASE("RMSprop divides by the root of the moving square") {
   CHECK(only(x) == doctest::Approx(2 - 0.1 * 3 / 1.5));
 }
 
+TEST_CASE("parameters whose names match learn at a share of the rate") {
+  for (const Make& make : kinds()) {
+    std::vector<NamedParameter> scaled = several(), slow = several(), plain = several();
+    const auto a = make(scaled), b = make(slow), c = make(plain);
+    CAPTURE(a->type());
+    const std::string before = a->description();
+    a->scale_learning_rate("[ab]", 0.5f);
+    a->scale_learning_rate("b", 0.25f);  // the last call holds
+    CHECK(a->description() == before + ", [ab] at 0.5 of the rate, b at 0.25 of the rate");
+    b->set_learning_rate(0.25f * b->learning_rate());
+    for (auto* parameters : {&scaled, &slow, &plain})
+      for (std::size_t i = 0; i < parameters->size(); ++i) set_random_grad((*parameters)[i], i);
+    for (const auto& optimizer : {&a, &b, &c}) (*optimizer)->step();
+    const auto equal = [](const NamedParameter& x, const NamedParameter& y) {
+      return std::ranges::equal(x.parameter.master().span<float>(), y.parameter.master().span<float>());
+    };
+    CHECK(equal(scaled[1], slow[1]));
+    CHECK_FALSE(equal(scaled[0], slow[0]));
+    CHECK_FALSE(equal(scaled[0], plain[0]));
+    for (const std::size_t i : {2, 4}) CHECK(equal(scaled[i], plain[i]));
+    CHECK_ERROR(a->scale_learning_rate("f*", 0.5f),
+                "learning rate: 'f*' matches no parameter; there are: a, b, c, d, e");
+    CHECK_ERROR(a->scale_learning_rate("a", -1), "'a' at -1 times the learning rate");
+  }
+}
+
 TEST_CASE("a step gives the same bytes for any number of threads") {
   const Threads restore;
   for (const Make& make : kinds()) {

@@ -36,9 +36,13 @@ Pretrained load_pretrained(Module& module, const std::vector<NamedTensor>& tenso
 /// torchvision's names too. The head stays as it is when the file's is for other classes.
 Pretrained load_pretrained(Module& module, std::string_view model, const std::filesystem::path& path);
 
-/// Switches off the gradients of all parameters whose name or layer matches one of these globs (fnmatch(3),
-/// dots are no borders: "features.*"). Returns how many elements are frozen. Throws Error when a pattern
-/// matches nothing.
+/// Those whose name or layer matches a glob (fnmatch(3), dots are no borders: "features.*"). Throws Error,
+/// with `method` in front, when there is none.
+std::vector<NamedParameter> match_parameters(const std::vector<NamedParameter>& parameters,
+                                             const std::string& pattern, std::string_view method);
+
+/// Switches off the gradients of all parameters that match_parameters() finds for one of these patterns.
+/// Returns how many elements are frozen.
 std::int64_t freeze(Module& module, const std::vector<std::string>& patterns);
 
 /// The parameters that are not frozen: those an optimiser takes.

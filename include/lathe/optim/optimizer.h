@@ -26,6 +26,11 @@ class Optimizer {
   float learning_rate() const { return learning_rate_; }
   /// Throws Error unless finite and >= 0.
   void set_learning_rate(float learning_rate);
+
+  /// Parameters that layers::match_parameters() finds for the pattern learn at `factor` times
+  /// learning_rate(); where several patterns match, the last call holds. Discriminative fine-tuning: Howard &
+  /// Ruder 2018, section 3.2. Throws Error when nothing matches or the factor is negative or not finite.
+  void scale_learning_rate(const std::string& pattern, float factor);
   std::int64_t steps() const { return steps_; }
 
   const std::vector<layers::NamedParameter>& parameters() const { return parameters_; }
@@ -39,6 +44,8 @@ class Optimizer {
   /// All options but the learning rate, "beta1=0.9, beta2=0.999": a checkpoint is for an optimiser of equal
   /// type and options.
   virtual std::string options() const = 0;
+  /// "adam(beta1=0.9, beta2=0.999), features.* at 0.1 of the rate": all that a resumed training must share.
+  std::string description() const;
 
  protected:
   /// `moments`: the names of the per-parameter state tensors, e.g. {"m", "v"}, at most 2. Throws Error when
@@ -52,6 +59,7 @@ class Optimizer {
     const float* grad;
     float* moment[2];
     std::int64_t size;
+    float learning_rate;
   };
   /// Updates a slice; called from several threads, must not throw. steps() counts this step already.
   virtual void update(const Slice& slice) const = 0;
@@ -61,6 +69,8 @@ class Optimizer {
   std::vector<std::string> moment_names_;
   std::vector<std::vector<Tensor>> moments_;  ///< [moment][parameter]
   float learning_rate_ = 0;
+  std::vector<float> rate_factors_;  ///< [parameter]
+  std::string rate_scales_;          ///< what was said of them
   std::int64_t steps_ = 0;
 };
 
