@@ -3,6 +3,7 @@
 
 #include "grid_program.h"
 #include "kind.h"
+#include "photo_report.h"
 #include "photo_study.h"
 #include "photo_tables.h"
 #include "progress.h"
@@ -17,6 +18,8 @@
 #include <lathe/optim/interrupt.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 
@@ -38,6 +41,8 @@ struct Arguments {
   std::string model;
   std::string weights;
   std::vector<std::string> freeze;
+  std::vector<std::string> rates;
+  std::string schedule = "one-cycle";
   std::vector<std::string> kinds;
   std::uint64_t seed = 0;
   std::int64_t epochs = 0;
@@ -67,6 +72,17 @@ void add_options(CLI::App& app, Arguments& arguments) {
          "--freeze", arguments.freeze,
          "Parameters that are not trained, globs separated by commas: 'features.*' trains the head alone")
       ->delimiter(',');
+  app.add_option(
+         "--rates", arguments.rates,
+         "Parameters that learn at a share of the rate, GLOB=SHARE separated by commas: 'features.*=0.1'")
+      ->delimiter(',');
+  app.add_option(
+         "--schedule", arguments.schedule,
+         "one-cycle: the learning rate goes up and down over all steps, the last weights are kept. plateau, "
+         "as "
+         "published: a constant rate, a tenth of it when the loss stands still, and the weights of the best "
+         "validation accuracy")
+      ->capture_default_str();
   app.add_option(
          "--kinds", arguments.kinds,
          "What is done to the model, separated by commas; as for lathe-mnist-report, and prune-S-dense and "
@@ -114,7 +130,30 @@ void choose_defaults(Arguments& arguments, const std::filesystem::path& root) {
   }
 }
 
+/// "features.*=0.1"
+std::pair<std::string, float> parse_rate(const std::string& text) {
+  const std::size_t equals = text.rfind('=');
+  float share = 0;
+  const char* end = text.data() + text.size();
+  const bool number = equals != std::string::npos && std::from_chars(text.data() + equals + 1, end, share) ==
+                                                         std::from_chars_result{end, std::errc()};
+  if (!number || equals == 0 || !std::isfinite(share) || share < 0)
+    throw UsageError(fmt::format("--rates: '{}' is no GLOB=SHARE with a share of 0 or more", text));
+  return {text.substr(0, equals), share};
+}
+
+RateSchedule parse_schedule(const std::string& text) {
+  try {
+    return parse_rate_schedule(text);
+  } catch (const Error& error) {
+    throw UsageError(fmt::format("--schedule: {}", error.what()));
+  }
+}
+
 std::vector<PhotoExperiment> make_experiments(const Arguments& arguments) {
+  const RateSchedule schedule = parse_schedule(arguments.schedule);
+  std::vector<std::pair<std::string, float>> rates;
+  for (const std::string& text : arguments.rates) rates.push_back(parse_rate(text));
   std::vector<PhotoExperiment> experiments;
   for (const std::string& text : arguments.kinds) {
     Kind kind;
@@ -133,6 +172,8 @@ std::vector<PhotoExperiment> make_experiments(const Arguments& arguments) {
                                       .train_limit = arguments.quick ? 2 * kQuickTrain : 0},
                            .weights = arguments.weights,
                            .freeze = arguments.freeze,
+                           .rates = rates,
+                           .schedule = schedule,
                            .latency_runs = arguments.quick ? kQuickRuns : 0});
   }
   return experiments;
@@ -149,13 +190,20 @@ const layers::ModelInfo& find_photo_model(const std::string& name) {
 }
 
 /// Mistakes that would only show after the photos are read.
-void check_start(const Arguments& arguments, const layers::ModelInfo& info) {
+void check_start(const Arguments& arguments, const std::vector<PhotoExperiment>& experiments,
+                 const layers::ModelInfo& info) {
   const auto model = info.make();
   if (!arguments.weights.empty()) layers::load_pretrained(*model, info.name, arguments.weights);
   try {
     if (!arguments.freeze.empty()) layers::freeze(*model, arguments.freeze);
   } catch (const Error& error) {
-    throw UsageError(fmt::format("--freeze: {}", error.what()));
+    throw UsageError(fmt::format("--{}", error.what()));  // "freeze: ..."
+  }
+  try {
+    for (const auto& [pattern, share] : experiments.at(0).rates)
+      layers::match_parameters(layers::trainable_parameters(*model), pattern, "rates");
+  } catch (const Error& error) {
+    throw UsageError(fmt::format("--{}", error.what()));
   }
 }
 
@@ -194,7 +242,7 @@ int run(Arguments arguments, const std::string& command) {
   // Looked at first: a cell with other settings is an error before any work is done.
   std::vector<Cell> cells;
   for (const PhotoExperiment& experiment : experiments) cells.push_back(find_photo_cell(experiment, folder));
-  check_start(arguments, info);
+  check_start(arguments, experiments, info);
   if (arguments.common.threads > 0) set_num_threads(arguments.common.threads);
   const datasets::Named data = open_photos(arguments, info.input, root);
   tell_about(data, arguments);
@@ -218,9 +266,10 @@ int run(Arguments arguments, const std::string& command) {
   std::vector<Row> rows;
   for (const Cell& cell : cells) rows.push_back(make_row(cell));
   std::fputs(to_text(stage_table(rows)).c_str(), stdout);
-  write_photo_report(folder, rows, {.command = command, .dataset = arguments.dataset, .data = &data});
-  for (const std::string& line : write_report(folder, {.command = command}))
-    fmt::print(stderr, "lathe-cats-vs-dogs: {}\n", line);
+  std::vector<std::string> missing =
+      write_photo_report(folder, rows, {.command = command, .dataset = arguments.dataset, .data = &data});
+  std::ranges::copy(write_report(folder, {.command = command}), std::back_inserter(missing));
+  for (const std::string& line : missing) fmt::print(stderr, "lathe-cats-vs-dogs: {}\n", line);
   return 0;
 }
 

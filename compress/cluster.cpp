@@ -186,6 +186,16 @@ void Clustering::update(std::int64_t step) {
   }
 }
 
+void Clustering::step_begin(optim::TrainState& state) {
+  update(state.step);
+  state.eligible = state.eligible && state.step >= options_.begin;
+}
+
+void Clustering::epoch_begin(optim::TrainState& state) {
+  // A resumed run may have nothing left of its epoch but the evaluation: then the step before counts.
+  state.eligible = state.eligible && (options_.begin == 0 || state.step - 1 >= options_.begin);
+}
+
 std::unique_ptr<Clustering> cluster(layers::Module& model, const ClusterOptions& options) {
   const int least = options.preserve_sparsity ? 3 : 2;
   check(options.clusters >= least && options.clusters <= 65536,

@@ -36,6 +36,9 @@ struct ResultFolder {
   std::filesystem::path checkpoint(const std::string& id) const {
     return root / "checkpoints" / (id + ".safetensors");
   }
+  std::filesystem::path best_weights(const std::string& id) const {
+    return root / "checkpoints" / (id + ".best.safetensors");
+  }
   std::filesystem::path history(const std::string& id) const { return root / "history" / (id + ".csv"); }
   std::filesystem::path layer_history(const std::string& id) const {
     return root / "history" / (id + ".layers.json");

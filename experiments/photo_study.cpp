@@ -15,6 +15,8 @@ Cell start_json(const PhotoExperiment& experiment) {
   Cell start = Cell::object();
   start["weights"] = std::filesystem::path(experiment.weights).filename().string();
   start["freeze"] = experiment.freeze;
+  start["rates"] = experiment.rates;
+  start["schedule"] = to_string(experiment.schedule);
   return start;
 }
 
@@ -31,7 +33,8 @@ std::optional<TrainedModel> train(const PhotoExperiment& experiment, const datas
                                   const ResultFolder& folder, const CellOptions& options) {
   const CellConfig& config = experiment.config;
   const Kind kind = parse_kind(config.kind);
-  const Recipe recipe = recipe_for(config.base, kind);
+  Recipe recipe = recipe_for(config.base, kind);
+  recipe.rate_schedule = experiment.schedule;
   std::unique_ptr<layers::Module> begin;
   if (recipe.from_baseline) {
     PhotoExperiment baseline = experiment;
@@ -44,8 +47,9 @@ std::optional<TrainedModel> train(const PhotoExperiment& experiment, const datas
   } else {
     begin = first_weights(experiment);
   }
-  return train_model(config, kind, recipe, {.weights = begin.get(), .freeze = experiment.freeze}, nullptr,
-                     data, folder, options);
+  return train_model(config, kind, recipe,
+                     {.weights = begin.get(), .freeze = experiment.freeze, .rates = experiment.rates},
+                     nullptr, data, folder, options);
 }
 
 }  // namespace
@@ -63,10 +67,11 @@ Cell run_photo_cell(const PhotoExperiment& experiment, const datasets::Named& da
                     const ResultFolder& folder, const CellOptions& options) {
   const auto trained = train(experiment, data, folder, options);
   if (!trained) return nullptr;
-  return deploy_cell(experiment.config, *trained, data, folder,
-                     {.cell = options,
-                      .latency_runs = experiment.latency_runs,
-                      .extra = {{"start", start_json(experiment)}}});
+  return deploy_cell(
+      experiment.config, *trained, data, folder,
+      {.cell = options,
+       .latency_runs = experiment.latency_runs,
+       .extra = {{"start", start_json(experiment)}, {"training_tensor_bytes", trained->tensor_bytes}}});
 }
 
 }  // namespace lathe::experiments

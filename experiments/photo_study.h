@@ -12,7 +12,9 @@ struct PhotoExperiment {
   CellConfig config;
   std::string weights;              ///< safetensors file for the baseline; empty: random ones
   std::vector<std::string> freeze;  ///< globs of parameters that are not trained
-  std::int64_t latency_runs = 0;    ///< 0: as measure_latency() chooses
+  std::vector<std::pair<std::string, float>> rates;  ///< globs and their share of the learning rate
+  RateSchedule schedule = RateSchedule::one_cycle;
+  std::int64_t latency_runs = 0;  ///< 0: as measure_latency() chooses
 };
 
 /// The cell's file, as find_cell(); a cell with another start is an error too.

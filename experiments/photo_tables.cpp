@@ -6,6 +6,8 @@
 #include <lathe/layers/image_models.h>
 #include <lathe/layers/models.h>
 
+#include <utility>
+
 namespace lathe::experiments {
 namespace {
 
@@ -17,6 +19,8 @@ std::string number(const Row& row, const char* column, std::string (*format)(dou
 }
 
 std::string milliseconds(double ms) { return fmt::format("{:.2f}", ms); }
+
+}  // namespace
 
 Table totals_table(const std::string& base) {
   const auto model = layers::find_model(base).make();
@@ -30,23 +34,57 @@ Table totals_table(const std::string& base) {
       {"stage", "numbers kept in training, published way of counting", "parameters of the deployed model"},
       {row("baseline", totals.base, own.all),
        row("prune, linear layers of the head", totals.pruned_dense, own.all),
-       row("cluster, 16", totals.clustered, own.all)}};
+       row("cluster, 16", totals.clustered, own.all),
+       row("quantization-aware, linear layers of the head", totals.quantized_dense, own.all)}};
 }
-
-}  // namespace
 
 PublishedTotals published_totals(layers::Module& model) {
   PublishedTotals totals;
-  totals.base = totals.pruned_dense = totals.clustered = layers::count_parameters(model).all;
+  totals.base = totals.pruned_dense = totals.clustered = totals.quantized_dense =
+      layers::count_parameters(model).all;
+  bool after_dropout = false;
   for (const auto& [path, layer] : model.modules()) {
+    const bool dropped = std::exchange(after_dropout, layer->type() == "Dropout");
     const auto* linear = dynamic_cast<const layers::Linear*>(layer);
     const auto* conv = dynamic_cast<const layers::Conv2d*>(layer);
     if (linear == nullptr && conv == nullptr) continue;
     const std::int64_t weights = (linear != nullptr ? linear->weight : conv->weight).master().size();
-    if (linear != nullptr && path.starts_with("classifier.")) totals.pruned_dense += weights + 2;
+    if (linear != nullptr && path.starts_with("classifier.")) {
+      totals.pruned_dense += weights + 2;
+      totals.quantized_dense += 1 + 2 * 2 + (dropped ? 1 : 0);
+    }
     totals.clustered += weights + kCentroids;
   }
   return totals;
+}
+
+Table variant_table(const std::vector<Row>& rows) {
+  Table table{{"stage", "variant", "accuracy %", "bytes", "fp32 baseline / bytes", "median ms",
+               "90th percentile ms", "arena bytes"},
+              {}};
+  const auto baseline = rows.empty() ? std::nullopt : rows[0].number("float_bytes");
+  for (const Row& row : rows)
+    for (const std::string& variant : variants_of(rows)) {
+      const auto value = [&](const char* column, std::string (*format)(double)) {
+        return number(row, (variant + column).c_str(), format);
+      };
+      const auto bytes = row.number(variant + "_bytes");
+      table.rows.push_back({row.kind, variant, value("_acc", percent), value("_bytes", with_commas),
+                            bytes && baseline ? fmt::format("{:.2f}", *baseline / *bytes) : "",
+                            value("_median_ms", milliseconds), value("_p90_ms", milliseconds),
+                            value("_arena_bytes", with_commas)});
+    }
+  return table;
+}
+
+Table memory_table(const std::vector<Row>& rows) {
+  Table table{{"stage", "batch", "most bytes of tensors in training"}, {}};
+  for (const Row& row : rows)
+    if (const auto bytes = row.cell.find("training_tensor_bytes");
+        bytes != row.cell.end() && bytes->is_number())
+      table.rows.push_back({row.kind, fmt::format("{}", row.cell["config"].value("batch", 0)),
+                            with_commas(bytes->get<double>())});
+  return table;
 }
 
 Table stage_table(const std::vector<Row>& rows) {
@@ -58,25 +96,6 @@ Table stage_table(const std::vector<Row>& rows) {
                           number(row, "float_median_ms", milliseconds),
                           number(row, "int8_median_ms", milliseconds), number(row, "sparsity", percent)});
   return table;
-}
-
-void write_photo_report(const ResultFolder& folder, const std::vector<Row>& rows, const PhotoReport& report) {
-  const datasets::Named& data = *report.data;
-  const std::string base = rows.empty() ? "" : rows[0].base;
-  std::string text = fmt::format("# {} on {}\n\n", base, escape_markdown(report.dataset));
-  if (data.generated)
-    text += "**The pictures are generated, no photos: these figures say nothing about real data.**\n\n";
-  text += fmt::format("Made by {}\n\n{} photos to train on, {} to test on.\n\n",
-                      markdown_code(report.command), data.train->size(), data.test->size());
-  text += "Accuracy of the test photos through the deployed file; latency of one photo on one thread.\n\n";
-  text += to_markdown(stage_table(rows));
-  text += "\n## Parameters\n\n" + to_markdown(totals_table(base));
-  if (!data.skipped.empty()) {
-    text += fmt::format("\n## Files that are left out: {}\n\n", data.skipped.size());
-    for (const datasets::SkippedFile& file : data.skipped)
-      text += fmt::format("- {}: {}\n", escape_markdown(file.name), escape_markdown(file.reason));
-  }
-  write_file(folder.root / "study.md", text);
 }
 
 }  // namespace lathe::experiments

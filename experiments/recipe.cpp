@@ -1,5 +1,6 @@
 #include "recipe.h"
 
+#include <lathe/base/error.h>
 #include <lathe/layers/models.h>
 #include <lathe/layers/pretrained.h>
 
@@ -20,6 +21,16 @@ Recipe photo_recipe(std::string_view model, const Kind& kind) {
 }
 
 }  // namespace
+
+RateSchedule parse_rate_schedule(std::string_view text) {
+  for (const RateSchedule schedule : {RateSchedule::one_cycle, RateSchedule::plateau})
+    if (text == to_string(schedule)) return schedule;
+  fail("no learning rate schedule '{}'; there are: one-cycle, plateau", text);
+}
+
+std::string_view to_string(RateSchedule schedule) {
+  return schedule == RateSchedule::one_cycle ? "one-cycle" : "plateau";
+}
 
 Recipe recipe_for(std::string_view model, const Kind& kind) {
   if (layers::find_model(model).input[3] == 3) return photo_recipe(model, kind);
@@ -54,6 +65,8 @@ std::unique_ptr<optim::Optimizer> make_optimizer(const layers::Module& module, c
 }
 
 optim::Schedule make_schedule(const Recipe& recipe, std::int64_t steps) {
+  if (recipe.rate_schedule == RateSchedule::plateau)
+    return optim::ConstantSchedule{recipe.peak_learning_rate};
   return optim::OneCycleSchedule{.peak = recipe.peak_learning_rate, .steps = steps};
 }
 

@@ -81,7 +81,7 @@ std::string clean_svg(std::string_view svg) {
       continue;
     }
     // What gnuplot's own script would show: a picture to click on, an empty box for texts.
-    if (rest.starts_with("<image")) continue;
+    if (rest.starts_with("<image") && tag.find("href='data:image/png;base64,") == std::string::npos) continue;
     if (tag.find("id=\"hypertext") != std::string::npos || tag.find("id=\"coord_text") != std::string::npos) {
       if (rest.starts_with("<text")) at = std::min(svg.find("</text>", at), svg.size() - 7) + 7;
       continue;

@@ -18,7 +18,8 @@ struct TrainedModel {
   bool quantization_aware = false;
   std::int64_t unique_weights = 0;  ///< most different values in a clustered weight; 0: none is clustered
   double seconds = 0;
-  double validation_accuracy = 0;  ///< of the last epoch
+  std::int64_t tensor_bytes = 0;   ///< most that tensors took while it was trained
+  double validation_accuracy = 0;  ///< of the last epoch; with RateSchedule::plateau of the best
 };
 
 /// What a training starts with, and what of it must stay.
@@ -27,6 +28,8 @@ struct Start {
   bool keep_zeros = false;
   bool keep_values = false;              ///< equal weights stay equal
   std::vector<std::string> freeze = {};  ///< globs of parameters that are not trained (layers::freeze)
+  /// Globs of parameters that learn at another rate, and its share of the rate.
+  std::vector<std::pair<std::string, float>> rates = {};
 };
 
 /// Trains config.base with the passes of `kind`, going on from the checkpoint in the folder. `teacher` is

@@ -154,6 +154,24 @@ TEST_CASE("the weights of the best epoch come back with all that passes keep bes
   }
 }
 
+TEST_CASE("an epoch before the clusters are placed is never the best one") {
+  for (const std::int64_t begin : {4, 5, 0}) {
+    CAPTURE(begin);
+    const auto model = small_model();
+    auto clustering = cluster(*model, {.clusters = 4, .begin = begin});
+    optim::Adam optimizer(model->parameters(), {.learning_rate = 0.01f});
+    optim::Trainer trainer(*model, optimizer, {.epochs = 3});  // of 4 steps
+    auto hooks = std::make_unique<Hooks>();
+    std::vector<bool> eligible;
+    hooks->at_eval_end = [&](optim::TrainState& state) { eligible.push_back(state.eligible); };
+    trainer.add(std::move(clustering));
+    trainer.add(std::move(hooks));
+    const auto train = spots(64), validation = spots(48, 2);
+    trainer.fit(train, &validation);
+    CHECK(eligible == std::vector<bool>{begin == 0, true, true});
+  }
+}
+
 TEST_CASE("a model pruned, stripped, taken up, clustered and stripped has both") {
   const auto model = train({prunings()[0]}, {0});
   strip(*model);

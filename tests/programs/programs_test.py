@@ -290,12 +290,20 @@ class Programs(unittest.TestCase):
         with open(out / "results.csv") as file:
             rows = list(csv.DictReader(file))
         self.assertEqual([row["exp_id"] for row in rows], ["small_cnn_baseline_s0", "small_cnn_prune-0.5-dense_s0"])
-        self.assertIn("generated, no photos", (out / "study.md").read_text())
+        study = (out / "study.md").read_text()
+        self.assertIn("generated, no photos", study)
+        self.assertRegex(study, r"of 200 test photos: \d+ are wrong")
+        for name in ["study.html", "figures/predictions.dat", "figures/predictions.gp"]:
+            self.assertTrue((out / name).exists(), name)
         model = out / "models/small_cnn_baseline_s0.float.lathe"
         bytes_before = model.read_bytes()
         self.assertEqual(run("lathe-cats-vs-dogs", *arguments).returncode, 0)
         self.assertEqual(model.read_bytes(), bytes_before)
         self.assert_one_line(run("lathe-cats-vs-dogs", *arguments, "--epochs", "3"), 1, "was made with other settings")
+        self.assert_one_line(run("lathe-cats-vs-dogs", *arguments, "--schedule", "plateau"), 1, "was made with another start")
+        other = [*arguments[:-1], self.folder / "photos-plateau", "--kinds", "baseline", "--schedule", "plateau", "--rates", "features.*=0.1,classifier.*=2"]
+        result = run("lathe-cats-vs-dogs", *other)
+        self.assertEqual(result.returncode, 0, result.stderr)
         evaluated = run("lathe", "eval", model, "--dataset", "synthetic-shapes", "--json")
         self.assertEqual(json.loads(evaluated.stdout)["images"], 2000, evaluated.stderr)
 
@@ -314,6 +322,9 @@ class Programs(unittest.TestCase):
         self.assert_one_line(run("lathe-mnist-report", "--threads", "many"), 2, "--threads")
         self.assert_one_line(run("lathe-cats-vs-dogs", "--model", "conv"), 2, "--model: conv takes images of [1,28,28,1], no photos")
         self.assert_one_line(run("lathe-cats-vs-dogs", "--model", "small_cnn", "--freeze", "body.*"), 2, "--freeze", "'body.*' matches no parameter")
+        self.assert_one_line(run("lathe-cats-vs-dogs", "--model", "small_cnn", "--rates", "body.*=0.1"), 2, "--rates: 'body.*' matches no parameter")
+        self.assert_one_line(run("lathe-cats-vs-dogs", "--rates", "features.*"), 2, "--rates: 'features.*' is no GLOB=SHARE")
+        self.assert_one_line(run("lathe-cats-vs-dogs", "--schedule", "step"), 2, "--schedule", "one-cycle, plateau")
         self.assert_one_line(run("lathe-cats-vs-dogs", "--kinds", "kd"), 2, "--kinds: kd needs a teacher")
         self.assert_one_line(run("lathe", "convert", self.float, "--to", "int4", "-o", "x"), 2, "int8")
         self.assert_one_line(run("lathe", "convert", self.float, "--to", "int8", "-o", "x"), 2, "--calibrate")

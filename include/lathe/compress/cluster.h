@@ -104,7 +104,8 @@ class Clustering : public optim::Callback {
   /// Selected weights that have no more elements than clusters.
   const std::vector<LeftOut>& left_out() const { return left_out_; }
 
-  void step_begin(optim::TrainState& state) override { update(state.step); }
+  void step_begin(optim::TrainState& state) override;
+  void epoch_begin(optim::TrainState& state) override;
 
  private:
   std::vector<ClusteredWeight> weights_;

@@ -33,7 +33,7 @@ struct TrainState {
   bool has_validation = false;   ///< a validation set was given
   double images_per_second = 0;  ///< in this epoch so far, evaluation not counted
   /// Is the model what is wanted in the end? True before each epoch and step; a callback that is still on the
-  /// way (pruning before its final sparsity) makes it false. An epoch counts as the best one by its last
+  /// way (pruning before its final sparsity, clustering before it begins) makes it false. An epoch counts as the best one by its last
   /// step.
   bool eligible = true;
   bool stop = false;             ///< set it to end the epoch after this step, and training after this epoch
