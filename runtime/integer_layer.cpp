@@ -110,19 +110,19 @@ IntegerLayer::IntegerLayer(const Site& site, graph::Activation activation, Sums 
 }
 
 void IntegerLayer::find_reals() {
-  if (limits_.rescaling == Rescaling::negative) return;
   Rescaling rescaling = Rescaling::real;
   for (std::size_t c = 0; c < bound_.size(); ++c) {
     const ChannelFactor factor = factor_of(sums_, rescale_, bound_[c], c);
     if (!factor.exact || factor.multiplier == 0) return reals_.clear();
-    const std::optional<RealRescale> real = find_real_rescale({.multiplier = factor.multiplier,
-                                                               .shift = factor.shift,
-                                                               .zero_point = rescale_.zero_point,
-                                                               .low = rescale_.low,
-                                                               .high = rescale_.high,
-                                                               .bound = bound_[c]});
+    const FixedRescale fixed{.multiplier = factor.multiplier,
+                             .shift = factor.shift,
+                             .zero_point = rescale_.zero_point,
+                             .low = rescale_.low,
+                             .high = rescale_.high,
+                             .bound = bound_[c]};
+    const std::optional<RealRescale> real = find_real_rescale(fixed);
     if (!real) return reals_.clear();
-    if (real->delta != 0) rescaling = Rescaling::exceptions;
+    rescaling = std::min(rescaling, real->rescaling(fixed));
     reals_.push_back(*real);
   }
   limits_.rescaling = rescaling;
@@ -162,6 +162,7 @@ const LaneRescale* IntegerLayer::rescale(const LaneChannels& lanes, Store& store
         reals_[static_cast<std::size_t>(lanes.first + lanes.order(lane) % lanes.channels)];
     group.factor[i] = real.factor;
     group.offset[i] = real.offset;
+    group.below[i] = real.below;
     group.exception[i] = real.exception;
     group.delta[i] = real.delta;
   }

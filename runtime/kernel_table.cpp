@@ -51,62 +51,75 @@ void add_fast(Level level, const FastKernels& k, std::vector<KernelEntry>& to) {
                   .blocking = &k.blocking,
                   .pooled = true});
   };
-  add_pooled(f32, prepare_packed_conv_f32, k.conv2d_f32, "conv2d_max_pool_f32");
-  add_pooled(i8, prepare_packed_conv_i8, k.conv2d_i8, "conv2d_max_pool_i8");
-  add_pooled(i16, prepare_packed_conv_i16, k.conv2d_i16, "conv2d_max_pool_i16");
-  add_pooled(i16, prepare_packed_conv_i16_wide, k.conv2d_i16_wide, "conv2d_max_pool_i16_wide");
-  add(index_of<Conv2d>(), f32, f32, prepare_packed_depthwise_f32, k.depthwise_f32, "depthwise_f32");
-  add(index_of<Conv2d>(), i8, i8, prepare_packed_depthwise_i8, k.depthwise_i8, "depthwise_i8");
-  add(index_of<Conv2d>(), i16, i16, prepare_packed_depthwise_i16, k.depthwise_i16, "depthwise_i16");
-  add(index_of<Conv2d>(), f32, f32, prepare_packed_conv_f32, k.conv2d_f32, "conv2d_f32");
-  add(index_of<Conv2d>(), i8, i8, prepare_packed_conv_i8, k.conv2d_i8, "conv2d_i8");
-  add(index_of<Conv2d>(), i16, i16, prepare_packed_conv_i16, k.conv2d_i16, "conv2d_i16");
-  add(index_of<Conv2d>(), i16, i16, prepare_packed_conv_i16_wide, k.conv2d_i16_wide, "conv2d_i16_wide");
-  add(index_of<Linear>(), f32, f32, prepare_packed_linear_f32, k.linear_f32, "linear_f32");
-  add(index_of<Linear>(), i8, i8, prepare_packed_linear_i8, k.linear_i8, "linear_i8");
-  add(index_of<Linear>(), i16, i16, prepare_packed_linear_i16, k.linear_i16, "linear_i16");
-  add_pooled(f32, prepare_packed_conv_dynamic, k.conv2d_dynamic, "conv2d_max_pool_dynamic");
+  add_pooled(f32, prepare_packed_conv_f32, k.floats.conv2d, "conv2d_max_pool_f32");
+  add_pooled(i8, prepare_packed_conv_i8, k.bytes.conv2d, "conv2d_max_pool_i8");
+  add_pooled(i16, prepare_packed_conv_i16, k.words.conv2d, "conv2d_max_pool_i16");
+  add_pooled(i16, prepare_packed_conv_i16_wide, k.words.conv2d_wide, "conv2d_max_pool_i16_wide");
+  add(index_of<Conv2d>(), f32, f32, prepare_packed_depthwise_f32, k.floats.depthwise, "depthwise_f32");
+  add(index_of<Conv2d>(), i8, i8, prepare_packed_depthwise_i8, k.bytes.depthwise, "depthwise_i8");
+  add(index_of<Conv2d>(), i16, i16, prepare_packed_depthwise_i16, k.words.depthwise, "depthwise_i16");
+  add(index_of<Conv2d>(), f32, f32, prepare_packed_conv_f32, k.floats.conv2d, "conv2d_f32");
+  add(index_of<Conv2d>(), i8, i8, prepare_packed_conv_i8, k.bytes.conv2d, "conv2d_i8");
+  add(index_of<Conv2d>(), i16, i16, prepare_packed_conv_i16, k.words.conv2d, "conv2d_i16");
+  add(index_of<Conv2d>(), i16, i16, prepare_packed_conv_i16_wide, k.words.conv2d_wide, "conv2d_i16_wide");
+  add(index_of<Linear>(), f32, f32, prepare_packed_linear_f32, k.floats.linear, "linear_f32");
+  add(index_of<Linear>(), i8, i8, prepare_packed_linear_i8, k.bytes.linear, "linear_i8");
+  add(index_of<Linear>(), i16, i16, prepare_packed_linear_i16, k.words.linear, "linear_i16");
+  add_pooled(f32, prepare_packed_conv_dynamic, k.bytes.conv2d_dynamic, "conv2d_max_pool_dynamic");
   to.back().dynamic = true;
-  add(index_of<Conv2d>(), f32, f32, prepare_packed_depthwise_dynamic, k.depthwise_dynamic,
+  add(index_of<Conv2d>(), f32, f32, prepare_packed_depthwise_dynamic, k.bytes.depthwise_dynamic,
       "depthwise_dynamic");
   to.back().dynamic = true;
-  add(index_of<Conv2d>(), f32, f32, prepare_packed_conv_dynamic, k.conv2d_dynamic, "conv2d_dynamic");
+  add(index_of<Conv2d>(), f32, f32, prepare_packed_conv_dynamic, k.bytes.conv2d_dynamic, "conv2d_dynamic");
   to.back().dynamic = true;
-  add(index_of<Linear>(), f32, f32, prepare_packed_linear_dynamic, k.linear_dynamic, "linear_dynamic");
+  add(index_of<Linear>(), f32, f32, prepare_packed_linear_dynamic, k.bytes.linear_dynamic, "linear_dynamic");
   to.back().dynamic = true;
-  add(index_of<MaxPool2d>(), f32, f32, prepare_pool, k.max_pool2d_f32, "max_pool2d_f32");
-  add(index_of<MaxPool2d>(), i8, i8, prepare_pool, k.max_pool2d_i8, "max_pool2d_i8");
-  add(index_of<MaxPool2d>(), i16, i16, prepare_pool, k.max_pool2d_i16, "max_pool2d_i16");
-  add(index_of<AvgPool2d>(), f32, f32, prepare_pool, k.avg_pool2d_f32, "avg_pool2d_f32");
-  add(index_of<GlobalAvgPool>(), f32, f32, prepare_pool, k.global_avg_pool_f32, "global_avg_pool_f32");
-  add(index_of<GlobalAvgPool>(), i8, i8, prepare_packed_global_pool_i8, k.global_avg_pool_i8,
+  add(index_of<MaxPool2d>(), f32, f32, prepare_pool, k.elements.max_pool2d_f32, "max_pool2d_f32");
+  add(index_of<MaxPool2d>(), i8, i8, prepare_pool, k.elements.max_pool2d_i8, "max_pool2d_i8");
+  add(index_of<MaxPool2d>(), i16, i16, prepare_pool, k.elements.max_pool2d_i16, "max_pool2d_i16");
+  add(index_of<AvgPool2d>(), f32, f32, prepare_pool, k.elements.avg_pool2d_f32, "avg_pool2d_f32");
+  add(index_of<GlobalAvgPool>(), f32, f32, prepare_pool, k.elements.global_avg_pool_f32,
+      "global_avg_pool_f32");
+  add(index_of<GlobalAvgPool>(), i8, i8, prepare_packed_global_pool_i8, k.elements.global_avg_pool_i8,
       "global_avg_pool_i8");
-  add(index_of<GlobalAvgPool>(), i16, i16, prepare_packed_global_pool_i16, k.global_avg_pool_i16,
+  add(index_of<GlobalAvgPool>(), i16, i16, prepare_packed_global_pool_i16, k.elements.global_avg_pool_i16,
       "global_avg_pool_i16");
-  add(index_of<BatchNorm>(), f32, f32, prepare_batch_norm, k.scale_shift_f32, "batch_norm_f32", kInPlace);
-  add(index_of<AvgPool2d>(), i8, i8, prepare_pool, k.avg_pool2d_i8, "avg_pool2d_i8");
-  add(index_of<Activate>(), f32, f32, prepare_clamp, k.clamp_f32, "clamp_f32", kInPlace);
-  add(index_of<Activate>(), i8, i8, prepare_table_i8, k.table_i8, "table_i8", kInPlace);
-  add(index_of<Add>(), i8, i8, prepare_packed_add_i8, k.add_i8, "add_i8", kInPlace);
-  add(index_of<Multiply>(), i8, i8, prepare_packed_multiply_i8, k.multiply_i8, "multiply_i8", kInPlace);
-  add(index_of<Multiply>(), i8, i8, prepare_packed_multiply_channels_i8, k.multiply_channels_i8,
+  add(index_of<BatchNorm>(), f32, f32, prepare_batch_norm, k.elements.scale_shift_f32, "batch_norm_f32",
+      kInPlace);
+  add(index_of<AvgPool2d>(), i8, i8, prepare_pool, k.elements.avg_pool2d_i8, "avg_pool2d_i8");
+  add(index_of<Activate>(), f32, f32, prepare_clamp, k.elements.clamp_f32, "clamp_f32", kInPlace);
+  add(index_of<Activate>(), i8, i8, prepare_table_i8, k.elements.table_i8, "table_i8", kInPlace);
+  add(index_of<Activate>(), i16, i16, prepare_table_i16, k.elements.table_i16, "table_i16", kInPlace);
+  add(index_of<Add>(), i8, i8, prepare_packed_add_i8, k.elements.add_i8, "add_i8", kInPlace);
+  add(index_of<Add>(), i16, i16, prepare_packed_add_i16, k.elements.add_i16, "add_i16", kInPlace);
+  add(index_of<Multiply>(), i16, i16, prepare_packed_multiply_i16, k.elements.multiply_i16, "multiply_i16",
+      kInPlace);
+  add(index_of<Multiply>(), i16, i16, prepare_packed_multiply_channels_i16, k.elements.multiply_channels_i16,
+      "multiply_channels_i16", kInPlace);
+  add(index_of<Multiply>(), i8, i8, prepare_packed_multiply_i8, k.elements.multiply_i8, "multiply_i8",
+      kInPlace);
+  add(index_of<Multiply>(), i8, i8, prepare_packed_multiply_channels_i8, k.elements.multiply_channels_i8,
       "multiply_channels_i8", kInPlace);
-  add(index_of<Add>(), f32, f32, prepare_add_f32, k.add_f32, "add_f32", kInPlace);
-  add(index_of<Multiply>(), f32, f32, prepare_multiply_f32, k.multiply_f32, "multiply_f32", kInPlace);
-  add(index_of<Multiply>(), f32, f32, prepare_multiply_channels_f32, k.multiply_channels_f32,
+  add(index_of<Add>(), f32, f32, prepare_add_f32, k.elements.add_f32, "add_f32", kInPlace);
+  add(index_of<Multiply>(), f32, f32, prepare_multiply_f32, k.elements.multiply_f32, "multiply_f32",
+      kInPlace);
+  add(index_of<Multiply>(), f32, f32, prepare_multiply_channels_f32, k.elements.multiply_channels_f32,
       "multiply_channels_f32", kInPlace);
-  if (level == Level::avx512) {  // elsewhere compilers take no vectors for them, and the library is faster
-    add(index_of<Activate>(), f32, f32, prepare_activation<Activation::sigmoid>, k.sigmoid_f32, "sigmoid_f32",
+  if (level >= Level::avx2) {  // plain loops with exponentials are slower than the library
+    add(index_of<Activate>(), f32, f32, prepare_activation<Activation::sigmoid>, k.elements.sigmoid_f32,
+        "sigmoid_f32", kInPlace);
+    add(index_of<Activate>(), f32, f32, prepare_activation<Activation::silu>, k.elements.silu_f32, "silu_f32",
         kInPlace);
-    add(index_of<Activate>(), f32, f32, prepare_activation<Activation::silu>, k.silu_f32, "silu_f32",
-        kInPlace);
-    add(index_of<graph::Softmax>(), f32, f32, prepare_softmax, k.softmax_f32, "softmax_f32", kInPlace);
   }
-  add(index_of<Quantize>(), f32, i8, prepare_quantize, k.quantize_f32_i8, "quantize_f32_i8");
-  add(index_of<Quantize>(), f32, i16, prepare_quantize, k.quantize_f32_i16, "quantize_f32_i16");
-  add(index_of<Quantize>(), u8, i8, prepare_shift, k.shift_u8_i8, "shift_u8_i8", kInPlace);
-  add(index_of<Dequantize>(), i8, f32, prepare_dequantize, k.dequantize_i8_f32, "dequantize_i8_f32");
-  add(index_of<Dequantize>(), i16, f32, prepare_dequantize, k.dequantize_i16_f32, "dequantize_i16_f32");
+  if (level == Level::avx512)  // compilers take vectors for it there
+    add(index_of<graph::Softmax>(), f32, f32, prepare_softmax, k.elements.softmax_f32, "softmax_f32",
+        kInPlace);
+  add(index_of<Quantize>(), f32, i8, prepare_quantize, k.elements.quantize_f32_i8, "quantize_f32_i8");
+  add(index_of<Quantize>(), f32, i16, prepare_quantize, k.elements.quantize_f32_i16, "quantize_f32_i16");
+  add(index_of<Quantize>(), u8, i8, prepare_shift, k.elements.shift_u8_i8, "shift_u8_i8", kInPlace);
+  add(index_of<Dequantize>(), i8, f32, prepare_dequantize, k.elements.dequantize_i8_f32, "dequantize_i8_f32");
+  add(index_of<Dequantize>(), i16, f32, prepare_dequantize, k.elements.dequantize_i16_f32,
+      "dequantize_i16_f32");
 }
 
 /// Every op and dtype of a deployed graph.
@@ -203,10 +216,13 @@ void add_reference_wide(std::vector<KernelEntry>& to) {
 std::vector<KernelEntry> make_table() {
   std::vector<KernelEntry> table;
 #ifdef LATHE_X86
-  add_fast(Level::avx512, avx512::kKernels, table);
-  add_fast(Level::avx2, avx2::kKernels, table);
+  add_fast(Level::avx512,
+           {avx512::kBlocking, avx512::kFloats, avx512::kBytes, avx512::kWords, avx512::kElements}, table);
+  add_fast(Level::avx2, {avx2::kBlocking, avx2::kFloats, avx2::kBytes, avx2::kWords, avx2::kElements}, table);
 #endif
-  add_fast(Level::portable, portable::kKernels, table);
+  add_fast(Level::portable,
+           {portable::kBlocking, portable::kFloats, portable::kBytes, portable::kWords, portable::kElements},
+           table);
   add_reference(table);
   add_reference_wide(table);
   return table;

@@ -62,7 +62,9 @@ struct FixedFactor {
   std::int32_t multiplier = 0;
   std::int32_t exponent = 0;
 };
-FixedFactor to_fixed(double factor, std::int32_t smallest = -31);
+constexpr std::int32_t kSmallestExponent = -31;
+constexpr std::int32_t kSmallestWideExponent = -62;  ///< of 64-bit accumulators
+FixedFactor to_fixed(double factor, std::int32_t smallest = kSmallestExponent);
 
 /// Scale of an activation (one for the tensor).
 double scale_of(const graph::Value& value);
@@ -70,6 +72,10 @@ std::int32_t zero_point_of(const graph::Value& value);
 
 /// The limits of an activation as output codes.
 void set_code_limits(graph::Activation activation, const graph::Value& output, std::int32_t& low,
+                     std::int32_t& high);
+
+/// The same for 16-bit codes.
+void set_wide_limits(graph::Activation activation, const graph::Value& output, std::int32_t& low,
                      std::int32_t& high);
 
 /// Rescaling of a convolution or linear layer: s_in * s_weight[c] / s_out for each of the output channels.

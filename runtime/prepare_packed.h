@@ -29,10 +29,13 @@ bool prepare_packed_global_pool_i8(const Site& site, Store& store, Prepared& pre
 bool prepare_packed_global_pool_i16(const Site& site, Store& store, Prepared& prepared);  // PackedGlobalPool
 
 // prepare_pairs.cpp
-bool prepare_packed_add_i8(const Site& site, Store& store, Prepared& prepared);       // PackedAdd
-bool prepare_packed_multiply_i8(const Site& site, Store& store, Prepared& prepared);  // PackedMultiply
-bool prepare_packed_multiply_channels_i8(const Site& site, Store& store,
-                                         Prepared& prepared);  // PackedMultiply
+bool prepare_packed_add_i8(const Site& site, Store& store, Prepared& prepared);   // PackedAdd
+bool prepare_packed_add_i16(const Site& site, Store& store, Prepared& prepared);  // PackedAddWide
+// PackedMultiply
+bool prepare_packed_multiply_i8(const Site& site, Store& store, Prepared& prepared);
+bool prepare_packed_multiply_channels_i8(const Site& site, Store& store, Prepared& prepared);
+bool prepare_packed_multiply_i16(const Site& site, Store& store, Prepared& prepared);
+bool prepare_packed_multiply_channels_i16(const Site& site, Store& store, Prepared& prepared);
 
 std::int64_t round_up(std::int64_t value, std::int64_t multiple);
 

@@ -1,9 +1,12 @@
 #include "integer_layer.h"
 #include "prepare.h"
 #include "prepare_packed.h"
+#include "real_rescale.h"
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
+#include <span>
 
 namespace lathe::runtime {
 
@@ -19,13 +22,31 @@ PackedCodes codes_of(const graph::Value& value, std::int32_t factor, Store& stor
   return {all_lanes(-zero_point_of(value), store), all_lanes(factor, store)};
 }
 
-/// One factor for all lanes; null where the vector form is not exact.
-const LaneRescale* lane_rescale(const FixedFactor& factor, std::int32_t zero_point, std::int64_t bound,
-                                Store& store) {
+/// One factor for all lanes; empty where the vector form is not exact.
+std::span<LaneRescale> lanes_of(Sums sums, const FixedFactor& factor, std::int32_t zero_point,
+                                std::int64_t bound, Store& store) {
   const Rescale rescale{
       .multiplier = &factor.multiplier, .exponent = &factor.exponent, .zero_point = zero_point};
-  const auto lanes = make_lane_rescale(Sums::i8, rescale, std::span(&bound, 1), kLanes, store);
+  return make_lane_rescale(sums, rescale, std::span(&bound, 1), kLanes, store);
+}
+const LaneRescale* lane_rescale(const FixedFactor& factor, std::int32_t zero_point, std::int64_t bound,
+                                Store& store) {
+  const auto lanes = lanes_of(Sums::i8, factor, zero_point, bound, store);
   return lanes.empty() ? nullptr : lanes.data();
+}
+
+/// The form in floats for all lanes, where there is one.
+void set_reals(const FixedRescale& fixed, LaneRescale& lanes, CodeLimits& limits) {
+  const std::optional<RealRescale> real = find_real_rescale(fixed);
+  if (!real) return;
+  limits.rescaling = real->rescaling(fixed);
+  for (std::size_t i = 0; i < kLanes; ++i) {
+    lanes.factor[i] = real->factor;
+    lanes.offset[i] = real->offset;
+    lanes.below[i] = real->below;
+    lanes.exception[i] = real->exception;
+    lanes.delta[i] = real->delta;
+  }
 }
 
 Rescale output_limits(const Site& site, graph::Activation activation) {
@@ -61,16 +82,55 @@ bool prepare_packed_add_i8(const Site& site, Store& store, Prepared& prepared) {
   return true;
 }
 
+// The same factors as prepare_add_i16; codes are taken 2^30 times as large there and here.
+bool prepare_packed_add_i16(const Site& site, Store& store, Prepared& prepared) {
+  const double common = 2 * std::max(scale_of(site.input(0)), scale_of(site.input(1)));
+  PackedAddWide p;
+  for (std::size_t i = 0; i < 2; ++i) {
+    const FixedFactor factor = to_fixed(scale_of(site.input(i)) / common, kSmallestWideExponent);
+    p.multiplier[i] = factor.multiplier;
+    p.shift[i] =
+        1 - factor.exponent;  // of code * 2^30 * multiplier, 31 - exponent; the factor is at most 1/2
+  }
+  const FixedFactor out =
+      to_fixed(common / (std::ldexp(1., 30) * scale_of(site.result())), kSmallestWideExponent);
+  const auto lanes = lanes_of(Sums::i16_wide, out, 0, std::int64_t{1} << 46, store);
+  if (lanes.empty()) return false;
+  p.rescale = lanes.data();
+  p.limits = {.low = -32768, .high = 32767};
+  set_wide_limits(std::get<graph::Add>(site.op).activation, site.result(), p.limits.low, p.limits.high);
+  prepared = {.params = store.keep(p), .units = site.output_shape().size()};
+  return true;
+}
+
 namespace {
 
-bool prepare_multiply(const Site& site, bool broadcast, Store& store, Prepared& prepared) {
+bool prepare_multiply(const Site& site, bool wide, bool broadcast, Store& store, Prepared& prepared) {
   if (broadcast == (site.input_shape(0) == site.input_shape(1))) return false;
   const FixedFactor factor =
-      to_fixed(scale_of(site.input(0)) * scale_of(site.input(1)) / scale_of(site.result()));
-  PackedMultiply p{.limits = code_limits(output_limits(site, graph::Activation::none))};
-  for (std::size_t i = 0; i < 2; ++i) p.codes[i] = codes_of(site.input(i), 1, store);
-  p.rescale = lane_rescale(factor, zero_point_of(site.result()), std::int64_t{1} << 16, store);
-  if (p.rescale == nullptr) return false;
+      to_fixed(scale_of(site.input(0)) * scale_of(site.input(1)) / scale_of(site.result()),
+               wide ? kSmallestWideExponent : kSmallestExponent);
+  PackedMultiply p;
+  for (std::size_t i = 0; i < 2; ++i) p.start[i] = all_lanes(-zero_point_of(site.input(i)), store);
+  // Codes less their zero point are at most 255; 16-bit ones 32768.
+  const std::int64_t bound = std::int64_t{1} << (wide ? 30 : 16);
+  const std::int32_t zero_point = zero_point_of(site.result());
+  const auto lanes = lanes_of(wide ? Sums::i16 : Sums::i8, factor, zero_point, bound, store);
+  if (lanes.empty()) return false;
+  p.rescale = lanes.data();
+  if (wide) {
+    p.limits = {.low = -32768, .high = 32767};
+  } else {
+    p.limits = code_limits(output_limits(site, graph::Activation::none));
+    if (site.blocking->real_rescaling && factor.multiplier != 0)
+      set_reals({.multiplier = factor.multiplier,
+                 .shift = -factor.exponent,
+                 .zero_point = zero_point,
+                 .low = p.limits.low,
+                 .high = p.limits.high,
+                 .bound = bound},
+                lanes[0], p.limits);
+  }
   prepared = {.params = store.keep(p), .units = site.output_shape().size()};
   if (broadcast) {
     const Shape& a = site.input_shape(0);
@@ -84,10 +144,16 @@ bool prepare_multiply(const Site& site, bool broadcast, Store& store, Prepared& 
 }  // namespace
 
 bool prepare_packed_multiply_i8(const Site& site, Store& store, Prepared& prepared) {
-  return prepare_multiply(site, false, store, prepared);
+  return prepare_multiply(site, false, false, store, prepared);
 }
 bool prepare_packed_multiply_channels_i8(const Site& site, Store& store, Prepared& prepared) {
-  return prepare_multiply(site, true, store, prepared);
+  return prepare_multiply(site, false, true, store, prepared);
+}
+bool prepare_packed_multiply_i16(const Site& site, Store& store, Prepared& prepared) {
+  return prepare_multiply(site, true, false, store, prepared);
+}
+bool prepare_packed_multiply_channels_i16(const Site& site, Store& store, Prepared& prepared) {
+  return prepare_multiply(site, true, true, store, prepared);
 }
 
 }  // namespace lathe::runtime

@@ -11,19 +11,7 @@ namespace lathe::runtime {
 
 namespace {
 
-/// Smaller factors make nothing out of a 64-bit accumulator.
-constexpr std::int32_t kSmallestExponent = -62;
-
-FixedFactor wide_factor(double factor) { return to_fixed(factor, kSmallestExponent); }
-
-/// The limits of an activation as output codes.
-void set_wide_limits(graph::Activation activation, const graph::Value& output, std::int32_t& low,
-                     std::int32_t& high) {
-  if (activation == graph::Activation::none) return;
-  low = 0;
-  if (activation != graph::Activation::relu6) return;
-  high = static_cast<std::int32_t>(std::min(std::round(6 / scale_of(output)), 32767.));
-}
+FixedFactor wide_factor(double factor) { return to_fixed(factor, kSmallestWideExponent); }
 
 MultiplyI16 multiply_i16(const Site& site) {
   const FixedFactor factor =
@@ -34,6 +22,14 @@ MultiplyI16 multiply_i16(const Site& site) {
 bool equal_shapes(const Site& site) { return site.input_shape(0) == site.input_shape(1); }
 
 }  // namespace
+
+void set_wide_limits(graph::Activation activation, const graph::Value& output, std::int32_t& low,
+                     std::int32_t& high) {
+  if (activation == graph::Activation::none) return;
+  low = 0;
+  if (activation != graph::Activation::relu6) return;
+  high = static_cast<std::int32_t>(std::min(std::round(6 / scale_of(output)), 32767.));
+}
 
 Rescale wide_rescale_of(const Site& site, double factor, Store& store) {
   const FixedFactor fixed = wide_factor(factor / scale_of(site.result()));

@@ -20,12 +20,12 @@ struct Step {
 std::int64_t ceil_quotient(std::int64_t a, std::int64_t b) { return a / b + (a % b > 0 ? 1 : 0); }
 
 /// With d = code - zero point >= 1: (x + 2^(e-1)) >> e >= d from x = d * 2^e - 2^(e-1) on, and x = (a * m +
-/// 2^30) >> 31.
-std::vector<Step> steps_of(const FixedRescale& fixed) {
+/// 2^30) >> 31. With d <= 0 it is (x + 2^(e-1) - 1) >> e for x < 0, from one x later on.
+std::vector<Step> steps_of(const FixedRescale& fixed, std::int32_t first_code, std::int32_t last_code) {
   std::vector<Step> steps;
-  for (std::int32_t code = fixed.low + 1; code <= fixed.high; ++code) {
+  for (std::int32_t code = first_code; code <= last_code; ++code) {
     const std::int64_t d = code - fixed.zero_point, unit = std::int64_t{1} << fixed.shift;
-    const std::int64_t x = d * unit - unit / 2;
+    const std::int64_t x = d * unit - unit / 2 + (d <= 0 ? 1 : 0);
     const std::int64_t accumulator =
         ceil_quotient(x * (std::int64_t{1} << 31) - (std::int64_t{1} << 30), fixed.multiplier);
     if (accumulator > -fixed.bound && accumulator <= fixed.bound) steps.push_back({accumulator, code});
@@ -34,7 +34,8 @@ std::vector<Step> steps_of(const FixedRescale& fixed) {
 }
 
 std::int64_t code_of(const RealRescale& real, std::int64_t accumulator) {
-  const float value = std::fma(static_cast<float>(accumulator), real.factor, real.offset);
+  const float value =
+      std::fma(static_cast<float>(accumulator), real.factor, accumulator < 0 ? real.below : real.offset);
   return std::lrint(value) + (accumulator == real.exception ? real.delta : 0);
 }
 
@@ -90,36 +91,80 @@ Offsets offsets_of(float factor, std::vector<Step>& steps) {
   return offsets;
 }
 
+/// The steps on one side of accumulator 0.
+struct Side {
+  std::vector<Step> steps;
+  float RealRescale::*offset;
+};
+
+/// Finds the offset of one side for the factor of `real`, with at most `most` exceptions (0 or 1); the one
+/// offset that needs none, if there is one.
+bool find_offset(RealRescale& real, Side& side, int most) {
+  if (side.steps.empty()) return true;
+  const Offsets offsets = offsets_of(real.factor, side.steps);
+  const auto middle = static_cast<float>((offsets.low + offsets.high) / 2);
+  const auto tight = std::span(side.steps).first(std::min(2 * kTight, side.steps.size()));
+  bool found = false;
+  float up = middle, down = middle;
+  RealRescale best = real;
+  constexpr int kOffsets = 12;
+  for (int i = 0; i < 2 * kOffsets; ++i) {
+    RealRescale one = real;
+    one.*side.offset = i % 2 == 0 ? up : down;
+    const int allowed = found ? 0 : most;
+    if (wrong_steps(one, tight, allowed + 1) <= allowed) {
+      const int wrong = wrong_steps(one, side.steps, 2);
+      if (wrong == 0 || (wrong <= allowed && equal(one, side.steps))) {
+        if (wrong == 0) {
+          real.*side.offset = one.*side.offset;
+          return true;
+        }
+        best = one;
+        found = true;
+      }
+    }
+    if (i % 2 == 0) {
+      up = std::nextafter(up, 1e9f);
+      down = std::nextafter(down, -1e9f);
+    }
+  }
+  if (found) real = best;
+  return found;
+}
+
 }  // namespace
+
+Rescaling RealRescale::rescaling(const FixedRescale& fixed) const {
+  if (fixed.low < fixed.zero_point) return Rescaling::two_sided;
+  return delta != 0 ? Rescaling::exceptions : Rescaling::real;
+}
 
 std::optional<RealRescale> find_real_rescale(const FixedRescale& fixed) {
   // Below, the steps are so far apart that a float has too few digits for most of them.
   constexpr std::int32_t kMaxShift = 12;
-  if (fixed.shift > kMaxShift || fixed.low < fixed.zero_point) return {};
-  std::vector<Step> steps = steps_of(fixed);
+  if (fixed.shift < 1 || fixed.shift > kMaxShift) return {};
+  Side above{steps_of(fixed, std::max(fixed.low, fixed.zero_point) + 1, fixed.high), &RealRescale::offset};
+  Side below{steps_of(fixed, fixed.low + 1, std::min(fixed.high, fixed.zero_point)), &RealRescale::below};
+  if (above.steps.empty() && below.steps.empty()) return {};  // one code for all accumulators
   const auto nominal =
       static_cast<float>(std::ldexp(static_cast<double>(fixed.multiplier), -31 - fixed.shift));
-  if (steps.empty()) return {};  // one code for all accumulators
+  const auto zero = static_cast<float>(fixed.zero_point);
   std::optional<RealRescale> best;
-  constexpr int kOffsets = 12;
   for (const float factor : {nominal, std::nextafter(nominal, 0.f), std::nextafter(nominal, 1.f)}) {
-    const Offsets offsets = offsets_of(factor, steps);
-    const auto middle = static_cast<float>((offsets.low + offsets.high) / 2);
-    float up = middle, down = middle;
-    for (int i = 0; i < 2 * kOffsets; ++i) {
-      const float offset = i % 2 == 0 ? up : down;
-      RealRescale real{.factor = factor, .offset = offset};
-      const auto tight = std::span(steps).first(std::min(2 * kTight, steps.size()));
-      if (wrong_steps(real, tight, best ? 1 : 2) < (best ? 1 : 2)) {
-        const int wrong = wrong_steps(real, steps, 2);
-        if (wrong == 0) return real;
-        if (wrong == 1 && !best && equal(real, steps)) best = real;
-      }
-      if (i % 2 == 0) {
-        up = std::nextafter(up, 1e9f);
-        down = std::nextafter(down, -1e9f);
-      }
+    RealRescale real{.factor = factor, .offset = zero, .below = zero};
+    if (!find_offset(real, above, best ? 0 : 1)) continue;
+    const std::int32_t exception = real.exception, delta = real.delta;
+    if (!find_offset(real, below, best || delta != 0 ? 0 : 1)) continue;
+    if (delta != 0) {
+      real.exception = exception;
+      real.delta = delta;
     }
+    if (below.steps.empty()) real.below = real.offset;
+    // The sides meet at 0, where neither has a step.
+    const std::int64_t at_zero = std::clamp(fixed.zero_point, fixed.low, fixed.high);
+    if (std::clamp<std::int64_t>(code_of(real, 0), fixed.low, fixed.high) != at_zero) continue;
+    if (real.delta == 0) return real;
+    if (!best) best = real;
   }
   return best;
 }

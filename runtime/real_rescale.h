@@ -1,15 +1,22 @@
 #pragma once
 
+#include "kernels/packed.h"
+
 #include <cstdint>
 #include <optional>
 
 namespace lathe::runtime {
 
-/// Rescaling of 32-bit accumulators to 8-bit codes in single precision: code = nearest(fma(a, factor,
-/// offset)), ties to even, saturated; and `delta` more for the one accumulator `exception`.
+struct FixedRescale;
+
+/// Rescaling of 32-bit accumulators to 8-bit codes in single precision: code = nearest(fma(a, factor, a < 0 ?
+/// below : offset)), ties to even, saturated; and `delta` more for the one accumulator `exception`.
 struct RealRescale {
-  float factor = 0, offset = 0;
+  float factor = 0, offset = 0, below = 0;
   std::int32_t exception = 0, delta = 0;  ///< delta 0: no exception
+
+  /// How kernels have to take it: where no code lies below the zero point, `below` does not matter.
+  Rescaling rescaling(const FixedRescale& fixed) const;
 };
 
 /// What it is to be equal to (fixed_point.h), for shifts e >= 1.
@@ -21,11 +28,11 @@ struct FixedRescale {
   std::int64_t bound = 0;  ///< no accumulator is larger
 };
 
-/// Factor and offset that give the codes of the fixed-point rescaling for every accumulator, with at most one
-/// exception; none if none are found, or codes below the zero point are possible (halves are rounded the
-/// other way there). Both functions rise with the accumulator (conversion to float, fma and
-/// rounding do), so it is enough to compare them at the two sides of each of the steps between codes, which
-/// are at known accumulators.
+/// Factor and offsets that give the codes of the fixed-point rescaling for every accumulator, with at most
+/// one exception; none if none are found. Two offsets, because halves are rounded the other way below the
+/// zero point. On either side of accumulator 0 both functions rise with the accumulator (conversion to float,
+/// fma and rounding do), so it is enough to compare them at the two sides of each of the steps between codes,
+/// which are at known accumulators.
 std::optional<RealRescale> find_real_rescale(const FixedRescale& fixed);
 
 }  // namespace lathe::runtime

@@ -19,21 +19,40 @@ struct Blocking {
   bool real_rescaling;                                ///< 8-bit codes come from floats where possible
 };
 
-struct FastKernels {
-  Blocking blocking;
-  Kernel conv2d_f32, conv2d_i8, conv2d_i16, conv2d_i16_wide;  // PackedConv; wide: 64-bit sums
-  Kernel depthwise_f32;                                       // PackedDepthwise
-  Kernel depthwise_i8, depthwise_i16;                         // PackedDepthwiseCodes
-  Kernel linear_f32, linear_i8, linear_i16;                   // PackedLinear
-  Kernel conv2d_dynamic, depthwise_dynamic, linear_dynamic;   // PackedDynamic of those
+// Lists are compiled apart from each other: together they take minutes.
 
+struct FloatKernels {
+  Kernel conv2d;     // PackedConv
+  Kernel depthwise;  // PackedDepthwise
+  Kernel linear;     // PackedLinear
+};
+
+/// 8-bit codes.
+struct ByteKernels {
+  Kernel conv2d;                                             // PackedConv
+  Kernel depthwise;                                          // PackedDepthwiseCodes
+  Kernel linear;                                             // PackedLinear
+  Kernel conv2d_dynamic, depthwise_dynamic, linear_dynamic;  // PackedDynamic of those
+};
+
+/// 16-bit codes.
+struct WordKernels {
+  Kernel conv2d, conv2d_wide;  // PackedConv; wide: 64-bit sums
+  Kernel depthwise;            // PackedDepthwiseCodes
+  Kernel linear;               // PackedLinear
+};
+
+struct ElementKernels {
   Kernel max_pool2d_f32, max_pool2d_i8, max_pool2d_i16, avg_pool2d_f32;  // Pool
   Kernel global_avg_pool_f32;                                            // Pool
   Kernel global_avg_pool_i8, global_avg_pool_i16;                        // PackedGlobalPool
   Kernel avg_pool2d_i8;                                                  // Pool
   Kernel add_i8;                                                         // PackedAdd
+  Kernel add_i16;                                                        // PackedAddWide
   Kernel multiply_i8, multiply_channels_i8;                              // PackedMultiply
+  Kernel multiply_i16, multiply_channels_i16;                            // PackedMultiply
   Kernel table_i8;                                                       // TableI8
+  Kernel table_i16;                                                      // TableI16
   Kernel sigmoid_f32, silu_f32;                                          // no parameters
   Kernel softmax_f32;                                                    // Softmax
   Kernel clamp_f32, add_f32;                                             // Elements
@@ -45,14 +64,35 @@ struct FastKernels {
   Kernel shift_u8_i8;                                                    // no parameters
 };
 
+/// All of a level.
+struct FastKernels {
+  const Blocking& blocking;
+  const FloatKernels& floats;
+  const ByteKernels& bytes;
+  const WordKernels& words;
+  const ElementKernels& elements;
+};
+
 namespace portable {
-extern const FastKernels kKernels;
-}
+extern const Blocking kBlocking;
+extern const FloatKernels kFloats;
+extern const ByteKernels kBytes;
+extern const WordKernels kWords;
+extern const ElementKernels kElements;
+}  // namespace portable
 namespace avx2 {
-extern const FastKernels kKernels;
-}
+extern const Blocking kBlocking;
+extern const FloatKernels kFloats;
+extern const ByteKernels kBytes;
+extern const WordKernels kWords;
+extern const ElementKernels kElements;
+}  // namespace avx2
 namespace avx512 {
-extern const FastKernels kKernels;
-}
+extern const Blocking kBlocking;
+extern const FloatKernels kFloats;
+extern const ByteKernels kBytes;
+extern const WordKernels kWords;
+extern const ElementKernels kElements;
+}  // namespace avx512
 
 }  // namespace lathe::runtime

@@ -22,8 +22,8 @@ constexpr std::int32_t kLanes = 16;
 /// ? 1 : 0)) >> (31 + e) with offset = 2^(30+e). Accumulators of more than 32 bits (generic/wide.h) take the
 /// same multiplier and shift.
 ///
-/// Layers of 8-bit codes have a form in floats, too, where one is found (runtime/real_rescale.h): the same
-/// codes with half the instructions.
+/// 8-bit codes have a form in floats, too, where one is found (runtime/real_rescale.h): the same codes with
+/// half the instructions.
 struct LaneRescale {
   std::int32_t multiplier[kLanes];
   std::int32_t odd_multiplier[kLanes];   ///< that of lane i + 1 in lane i = 0, 2, 4, ...
@@ -31,12 +31,13 @@ struct LaneRescale {
   std::int64_t odd_offset[kLanes / 2];
   std::int32_t shift[kLanes];  ///< e - 1, after the upper 32 bits of the 64 have been taken
   float factor[kLanes], offset[kLanes];
+  float below[kLanes];  ///< offset of negative accumulators
   std::int32_t exception[kLanes], delta[kLanes];
 };
 
 /// How codes come from accumulators: fixed point, without the term for negative accumulators, floats with
-/// exceptions, floats.
-enum class Rescaling : std::uint8_t { negative, fixed, exceptions, real };
+/// exceptions and an offset of their own for negative accumulators, floats with exceptions, floats.
+enum class Rescaling : std::uint8_t { negative, fixed, two_sided, exceptions, real };
 
 /// What rounding takes off the product of a negative accumulator.
 template <typename Code>
@@ -193,9 +194,18 @@ struct PackedAdd {
   CodeLimits limits;
 };
 
-/// Product of two images of 8-bit codes (kernel.h, MultiplyI8). Unit: an element, or with broadcast a pixel.
+/// Sum of two images of 16-bit codes (kernel.h, AddI16). Unit: an element.
+struct PackedAddWide {
+  std::int32_t multiplier[2] = {};
+  std::int32_t shift[2] = {1, 1};  ///< 1 or more
+  const LaneRescale* rescale = nullptr;
+  CodeLimits limits;
+};
+
+/// Product of two images of codes (kernel.h, MultiplyI8 and MultiplyI16). Unit: an element, or with broadcast
+/// a pixel.
 struct PackedMultiply {
-  PackedCodes codes[2];
+  const std::int32_t* start[2] = {};  ///< [16] minus the zero point, all the same
   std::int32_t pixels = 1, channels = 1;
   const LaneRescale* rescale = nullptr;
   CodeLimits limits;

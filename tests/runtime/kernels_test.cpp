@@ -265,10 +265,11 @@ TEST_CASE("the other kernels of every level equal the reference") {
   std::set<std::string> kernels;
   compare_levels(other_cases(), kernels);
   for (const Level level : fast_levels())
-    for (const char* name : {"linear_f32_", "linear_i8_", "linear_i16_", "max_pool2d_f32_", "max_pool2d_i16_",
-                             "global_avg_pool_i8_", "global_avg_pool_i16_", "quantize_f32_i8_",
-                             "quantize_f32_i16_", "dequantize_i16_f32_", "avg_pool2d_i8_", "add_i8_",
-                             "multiply_i8_", "multiply_channels_i8_", "table_i8_"})
+    for (const char* name :
+         {"linear_f32_", "linear_i8_", "linear_i16_", "max_pool2d_f32_", "max_pool2d_i16_",
+          "global_avg_pool_i8_", "global_avg_pool_i16_", "quantize_f32_i8_", "quantize_f32_i16_",
+          "dequantize_i16_f32_", "avg_pool2d_i8_", "add_i8_", "multiply_i8_", "multiply_channels_i8_",
+          "table_i8_", "table_i16_", "add_i16_", "multiply_i16_", "multiply_channels_i16_"})
       CHECK(kernels.contains(std::string(name) + std::string(to_string(level))));
 }
 

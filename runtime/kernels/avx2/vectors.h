@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../generic/powers.h"
 #include "../packed.h"
 
 #include <immintrin.h>
@@ -72,6 +73,34 @@ struct F32 {
             _mm256_add_ps(_mm256_mul_ps(factor.b, x.b), bias.b)};
   }
 
+  static Sum times(Sum a, Sum b) { return {_mm256_mul_ps(a.a, b.a), _mm256_mul_ps(a.b, b.b)}; }
+  static void store(float* out, Sum x, Mask lanes) {
+    if (lanes >= kLanes) {
+      _mm256_storeu_ps(out, x.a);
+      _mm256_storeu_ps(out + 8, x.b);
+    } else {
+      _mm256_maskstore_ps(out, first_lanes(lanes), x.a);
+      if (lanes > 8) _mm256_maskstore_ps(out + 8, first_lanes(lanes - 8), x.b);
+    }
+  }
+
+  /// generic/activations.h says how.
+  static Sum sigmoid(Sum x) { return {half_sigmoid(x.a), half_sigmoid(x.b)}; }
+  static __m256 half_sigmoid(__m256 x) {
+    const __m256 limit = _mm256_set1_ps(kSigmoidLimit), magic = _mm256_set1_ps(kRoundToInteger);
+    const __m256 log2e = _mm256_set1_ps(kLog2e), one = _mm256_set1_ps(1.f);
+    // The operand order keeps a NaN.
+    const __m256 limited = _mm256_min_ps(limit, _mm256_max_ps(_mm256_sub_ps(_mm256_setzero_ps(), limit), x));
+    const __m256 shifted = _mm256_fnmadd_ps(limited, log2e, magic);
+    const __m256 rest = _mm256_fnmsub_ps(limited, log2e, _mm256_sub_ps(shifted, magic));
+    __m256 power = _mm256_set1_ps(kPowersOf2[4]);
+    for (int i = 3; i >= 0; --i) power = _mm256_fmadd_ps(power, rest, _mm256_set1_ps(kPowersOf2[i]));
+    power = _mm256_fmadd_ps(power, rest, one);
+    const __m256i scaled =
+        _mm256_add_epi32(_mm256_castps_si256(power), _mm256_slli_epi32(_mm256_castps_si256(shifted), 23));
+    return _mm256_div_ps(one, _mm256_add_ps(one, _mm256_castsi256_ps(scaled)));
+  }
+
   class Finish {
    public:
     Finish(const Clamp& clamp, const CodeLimits&, const LaneRescale*)
@@ -79,15 +108,10 @@ struct F32 {
     void store(Sum sum, float* out) const { store(sum, out, kLanes); }
     void store(Sum sum, float* out, Mask lanes) const {
       // The operand order keeps a NaN of the sum.
-      const __m256 a = _mm256_min_ps(high_, _mm256_max_ps(low_, sum.a));
-      const __m256 b = _mm256_min_ps(high_, _mm256_max_ps(low_, sum.b));
-      if (lanes >= kLanes) {
-        _mm256_storeu_ps(out, a);
-        _mm256_storeu_ps(out + 8, b);
-      } else {
-        _mm256_maskstore_ps(out, first_lanes(lanes), a);
-        if (lanes > 8) _mm256_maskstore_ps(out + 8, first_lanes(lanes - 8), b);
-      }
+      F32::store(out,
+                 {_mm256_min_ps(high_, _mm256_max_ps(low_, sum.a)),
+                  _mm256_min_ps(high_, _mm256_max_ps(low_, sum.b))},
+                 lanes);
     }
 
    private:
@@ -209,7 +233,7 @@ struct Words {
     }
     /// The codes, in each half four of one half of the sum and four of the other.
     __m256i value(Sum sum) const {
-      const bool real = kRealRescaling && rescaling_ >= Rescaling::exceptions;
+      const bool real = kRealRescaling && rescaling_ >= Rescaling::two_sided;
       const __m256i codes = real ? _mm256_packs_epi32(real_half(sum.a, 0), real_half(sum.b, 1))
                                  : _mm256_packs_epi32(half(sum.a, 0), half(sum.b, 1));
       return _mm256_min_epi16(_mm256_max_epi16(codes, low_), high_);
@@ -237,7 +261,10 @@ struct Words {
 
     __m256i real_half(__m256i sum, int which) const {
       const __m256 factor = _mm256_loadu_ps(rescale_->factor + 8 * which);
-      const __m256 offset = _mm256_loadu_ps(rescale_->offset + 8 * which);
+      __m256 offset = _mm256_loadu_ps(rescale_->offset + 8 * which);
+      if (rescaling_ == Rescaling::two_sided)
+        offset =
+            _mm256_blendv_ps(offset, _mm256_loadu_ps(rescale_->below + 8 * which), _mm256_castsi256_ps(sum));
       const __m256i codes = _mm256_cvtps_epi32(_mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), factor, offset));
       if (rescaling_ == Rescaling::real) return codes;
       const __m256i exceptional = _mm256_cmpeq_epi32(sum, at(rescale_->exception, which));
@@ -281,7 +308,7 @@ struct Words {
     cell[0] = {_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b)};
   }
   static void add_from(Sum& sum, const std::int16_t* weight, Pixel x) { add(sum, load(weight), x); }
-  template <bool>
+  template <Rescaling>
   static void store_chunk(const Sum (&sum)[kSums], const Clamp& clamp, const CodeLimits& limits,
                           const LaneRescale* rescale, Code* out, std::int64_t lanes) {
     store_codes(Finish(clamp, limits, rescale).value(sum[0]), out,

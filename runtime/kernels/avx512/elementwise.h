@@ -6,6 +6,42 @@
 namespace lathe::runtime {
 namespace {
 
+/// Shuffles look up sixteen bytes each. Rows of the table take part one after the other: a code moved down by
+/// sixteen a row, saturated, keeps its sign bit once it is below the row, for which a shuffle gives 0, and
+/// row i holds what it differs by from the row before (exclusive or), so that all that took part make up the
+/// entry. Codes from 0 on go through the upper half of the table, the others, their sign flipped, through the
+/// lower.
+inline void shuffled_table_i8(const Call& call, Range elements) noexcept {
+  const std::int8_t* table = static_cast<const TableI8*>(call.params)->table;
+  const auto* x = static_cast<const std::int8_t*>(call.input);
+  auto* out = static_cast<std::int8_t*>(call.output);
+  __m512i rows[16];
+  __m512i before = _mm512_setzero_si512();
+  for (int i = 0; i < 16; ++i) {
+    const __m512i row = _mm512_broadcast_i32x4(
+        _mm_loadu_si128(static_cast<const __m128i*>(static_cast<const void*>(table + 16 * i))));
+    rows[i] = i % 8 == 0 ? row : _mm512_xor_si512(row, before);
+    before = row;
+  }
+  const __m512i sixteen = _mm512_set1_epi8(16), sign = _mm512_set1_epi8(static_cast<char>(0x80));
+  constexpr int kXor3 = 0x96;
+  const auto look_up = [&](__m512i upper) __attribute__((always_inline)) {
+    __m512i lower = _mm512_xor_si512(upper, sign), result = _mm512_setzero_si512();
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i) {
+      result = _mm512_ternarylogic_epi32(result, _mm512_shuffle_epi8(rows[i], lower),
+                                         _mm512_shuffle_epi8(rows[8 + i], upper), kXor3);
+      lower = _mm512_subs_epi8(lower, sixteen);
+      upper = _mm512_subs_epi8(upper, sixteen);
+    }
+    return result;
+  };
+  std::int64_t i = elements.begin;
+  for (; i + 64 <= elements.end; i += 64) _mm512_storeu_si512(out + i, look_up(_mm512_loadu_si512(x + i)));
+  const __mmask64 mask = first_bytes(elements.end - i);
+  if (i < elements.end) _mm512_mask_storeu_epi8(out + i, mask, look_up(_mm512_maskz_loadu_epi8(mask, x + i)));
+}
+
 /// As fixed_point.h, to_code: clamp (a NaN becomes the lower limit), round half away from zero, add the zero
 /// point. Rounding adds the largest float below a half with the sign of x and cuts: x + 0.5 itself would
 /// round up just below the half.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../generic/powers.h"
 #include "../packed.h"
 
 #include <immintrin.h>
@@ -41,6 +42,27 @@ struct F32 {
   static void add(Sum& sum, Weight weight, Pixel x) { sum = _mm512_fmadd_ps(weight, x, sum); }
   static Sum max(Sum a, Sum b) { return _mm512_max_ps(a, b); }
   static Sum scale(Sum x, Sum factor, Sum bias) { return _mm512_add_ps(_mm512_mul_ps(factor, x), bias); }
+
+  static Sum times(Sum a, Sum b) { return _mm512_mul_ps(a, b); }
+  static void store(float* out, Sum x, Mask mask) { _mm512_mask_storeu_ps(out, mask, x); }
+
+  /// generic/activations.h says how. The reciprocal is an estimate of 14 bits and one step of Newton's.
+  static Sum sigmoid(Sum x) {
+    const __m512 limit = _mm512_set1_ps(kSigmoidLimit), magic = _mm512_set1_ps(kRoundToInteger);
+    const __m512 log2e = _mm512_set1_ps(kLog2e), one = _mm512_set1_ps(1.f);
+    // The operand order keeps a NaN.
+    const __m512 limited = _mm512_min_ps(limit, _mm512_max_ps(_mm512_sub_ps(_mm512_setzero_ps(), limit), x));
+    const __m512 shifted = _mm512_fnmadd_ps(limited, log2e, magic);
+    const __m512 rest = _mm512_fnmsub_ps(limited, log2e, _mm512_sub_ps(shifted, magic));
+    __m512 power = _mm512_set1_ps(kPowersOf2[4]);
+    for (int i = 3; i >= 0; --i) power = _mm512_fmadd_ps(power, rest, _mm512_set1_ps(kPowersOf2[i]));
+    power = _mm512_fmadd_ps(power, rest, one);
+    const __m512i scaled =
+        _mm512_add_epi32(_mm512_castps_si512(power), _mm512_slli_epi32(_mm512_castps_si512(shifted), 23));
+    const __m512 divisor = _mm512_add_ps(one, _mm512_castsi512_ps(scaled));
+    const __m512 guess = _mm512_rcp14_ps(divisor);
+    return _mm512_fmadd_ps(guess, _mm512_fnmadd_ps(divisor, guess, one), guess);
+  }
 
   class Finish {
    public:
@@ -134,8 +156,11 @@ struct Integers {
   /// packed.h, LaneRescale: the code, saturated when it is packed.
   template <Rescaling kHow>
   static __m512i code(Sum sum, const LaneRescale& lanes) {
-    if constexpr (kHow >= Rescaling::exceptions) {
-      const __m512 factor = _mm512_loadu_ps(lanes.factor), offset = _mm512_loadu_ps(lanes.offset);
+    if constexpr (kHow >= Rescaling::two_sided) {
+      const __m512 factor = _mm512_loadu_ps(lanes.factor);
+      __m512 offset = _mm512_loadu_ps(lanes.offset);
+      if constexpr (kHow == Rescaling::two_sided)
+        offset = _mm512_mask_loadu_ps(offset, _mm512_movepi32_mask(sum), lanes.below);
       const __m512i codes = _mm512_cvtps_epi32(_mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), factor, offset));
       if constexpr (kHow == Rescaling::real) return codes;
       const __mmask16 exceptional = _mm512_cmpeq_epi32_mask(sum, _mm512_loadu_si512(lanes.exception));
@@ -163,8 +188,9 @@ struct Integers {
                              : _mm512_set1_epi16(static_cast<std::int16_t>(code));
   }
   /// How up to four output columns of a block are stored, `step` elements apart: 8-bit codes from floats.
+  template <bool kTwoSided>
   struct Columns {
-    __m512 factor, offset;
+    __m512 factor, offset, below;
     __m512i exception, delta, low, high, order;
     std::int64_t step;
     Mask mask;
@@ -173,6 +199,7 @@ struct Integers {
     Columns(const CodeLimits& limits, const LaneRescale* rescale, std::int64_t out_step, int lanes)
         : factor(_mm512_loadu_ps(rescale->factor)),
           offset(_mm512_loadu_ps(rescale->offset)),
+          below(_mm512_loadu_ps(rescale->below)),
           exception(_mm512_loadu_si512(rescale->exception)),
           delta(_mm512_loadu_si512(rescale->delta)),
           low(all(limits.low)),
@@ -190,7 +217,8 @@ struct Integers {
     }
 
     __attribute__((always_inline)) __m512i scaled(Sum sum) const {
-      const __m512i codes = _mm512_cvtps_epi32(_mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), factor, offset));
+      const __m512 add = kTwoSided ? _mm512_mask_mov_ps(offset, _mm512_movepi32_mask(sum), below) : offset;
+      const __m512i codes = _mm512_cvtps_epi32(_mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), factor, add));
       return _mm512_mask_add_epi32(codes, _mm512_cmpeq_epi32_mask(sum, exception), codes, delta);
     }
 
@@ -240,6 +268,7 @@ struct Integers {
     __m512i value(Sum sum) const {
       if constexpr (sizeof(Code) == 1) {
         if (how_ >= Rescaling::exceptions) return code<Rescaling::exceptions>(sum, *rescale_);
+        if (how_ == Rescaling::two_sided) return code<Rescaling::two_sided>(sum, *rescale_);
       }
       return fixed(sum, multiplier_, odd_multiplier_, even_offset_, odd_offset_, shift_,
                    how_ == Rescaling::negative);
@@ -252,15 +281,14 @@ struct Integers {
 
   // Depthwise: a register of codes, in quarters of 16 bytes.
   static constexpr int kChunk = 64 / sizeof(Code), kParts = 4, kSums = kChunk / kLanes;
-  /// kReal: limits.rescaling says floats.
-  template <bool kReal>
+  /// kHow: what limits.rescaling says where that is floats, else fixed.
+  template <Rescaling kHow>
   static void store_chunk(const Sum (&sum)[kSums], const Clamp&, const CodeLimits& limits,
                           const LaneRescale* rescale, Code* out, std::int64_t lanes) {
     const auto packed = [&](int first) __attribute__((always_inline)) {
       const LaneRescale *a = rescale + first, *b = a + 1;
-      if constexpr (kReal) {
-        return _mm512_packs_epi32(code<Rescaling::exceptions>(sum[first], *a),
-                                  code<Rescaling::exceptions>(sum[first + 1], *b));
+      if constexpr (kHow >= Rescaling::two_sided) {
+        return _mm512_packs_epi32(code<kHow>(sum[first], *a), code<kHow>(sum[first + 1], *b));
       } else {
         return limits.rescaling == Rescaling::fixed
                    ? _mm512_packs_epi32(code<Rescaling::fixed>(sum[first], *a),

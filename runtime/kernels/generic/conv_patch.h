@@ -19,22 +19,31 @@ __attribute__((noinline)) void store_each_column(const PackedConv& p, const Conv
   for (int c = 0; c < columns; ++c) finish.store(sum[c], out + c * std::int64_t{p.out_c}, mask);
 }
 
+/// Four at a time.
+template <class V, bool kTwoSided, int kColumns>
+__attribute__((always_inline)) inline void store_fours(const PackedConv& p, const ConvBlock& block,
+                                                       const typename V::Sum* sum, typename V::Out* out) {
+  const std::int64_t step = p.out_c;
+  const typename V::template Columns<kTwoSided> columns(
+      p.limits, static_cast<const typename V::Scaling*>(block.rescale), step, block.lanes);
+  constexpr int kFours = kColumns / 4 * 4, kRest = kColumns - kFours;
+#pragma GCC unroll 4
+  for (int c = 0; c < kFours; c += 4)
+    columns.template store<4>(sum[c], sum[c + 1], sum[c + 2], sum[c + 3], out + c * step);
+  if constexpr (kRest > 0)
+    columns.template store<kRest>(sum[kFours], sum[kFours + (kRest > 1)], sum[kColumns - 1],
+                                  sum[kColumns - 1], out + kFours * step);
+}
+
 /// Stores neighbouring output columns of a block: one by one, or four at a time where V can (Columns).
 template <class V, int kColumns>
 __attribute__((always_inline)) inline void store_columns(const PackedConv& p, const ConvBlock& block,
                                                          const typename V::Sum* sum, typename V::Out* out) {
-  const auto* scaling = static_cast<const typename V::Scaling*>(block.rescale);
-  const std::int64_t step = p.out_c;
   if constexpr (requires { requires V::kFourColumns; }) {
     if (p.limits.rescaling >= Rescaling::exceptions) {
-      const typename V::Columns columns(p.limits, scaling, step, block.lanes);
-      constexpr int kFours = kColumns / 4 * 4, kRest = kColumns - kFours;
-#pragma GCC unroll 4
-      for (int c = 0; c < kFours; c += 4)
-        columns.template store<4>(sum[c], sum[c + 1], sum[c + 2], sum[c + 3], out + c * step);
-      if constexpr (kRest > 0)
-        columns.template store<kRest>(sum[kFours], sum[kFours + (kRest > 1)], sum[kColumns - 1],
-                                      sum[kColumns - 1], out + kFours * step);
+      store_fours<V, false, kColumns>(p, block, sum, out);
+    } else if (p.limits.rescaling == Rescaling::two_sided) {
+      store_fours<V, true, kColumns>(p, block, sum, out);
     } else {
       typename V::Sum copy[kColumns];  // the sums themselves can stay in registers
 #pragma GCC unroll 16
@@ -42,10 +51,11 @@ __attribute__((always_inline)) inline void store_columns(const PackedConv& p, co
       store_each_column<V>(p, block, copy, kColumns, out);
     }
   } else {
-    const typename V::Finish finish(p.clamp, p.limits, scaling);
+    const typename V::Finish finish(p.clamp, p.limits,
+                                    static_cast<const typename V::Scaling*>(block.rescale));
     const typename V::Mask mask = V::mask(block.lanes);
 #pragma GCC unroll 16
-    for (int c = 0; c < kColumns; ++c) finish.store(sum[c], out + c * step, mask);
+    for (int c = 0; c < kColumns; ++c) finish.store(sum[c], out + c * std::int64_t{p.out_c}, mask);
   }
 }
 

@@ -14,9 +14,9 @@ namespace lathe::runtime {
 namespace {
 
 /// kRows output rows, one under the other. Sizes of the window are compile-time numbers where they are
-/// common, else 0. kReal: codes come from floats (Rescaling); a branch for each chunk would keep its sums out
-/// of registers.
-template <class V, int kRows, int kColumns, int kGroups, bool kReal>
+/// common, else 0. kHow: of Rescaling those in floats, else fixed; a branch for each chunk would keep its
+/// sums out of registers.
+template <class V, int kRows, int kColumns, int kGroups, Rescaling kHow>
 class DepthwiseRows {
  public:
   explicit DepthwiseRows(const PackedDepthwiseCodes& p)
@@ -78,8 +78,8 @@ class DepthwiseRows {
     }
 #pragma GCC unroll 2
     for (int r = 0; r < kRows; ++r)
-      V::template store_chunk<kReal>(sum[r], clamp_, limits_, rescale_ + chunk * V::kSums, out + r * out_row_,
-                                     lanes);
+      V::template store_chunk<kHow>(sum[r], clamp_, limits_, rescale_ + chunk * V::kSums, out + r * out_row_,
+                                    lanes);
   }
 
   const typename V::WeightElement* weight_;
@@ -95,11 +95,11 @@ class DepthwiseRows {
 /// The output rows of a strip; staged rows follow each other from that of the first window. Flat rows take
 /// one chunk of weights after the other; else one chunk of weights is used for all rows, so that it stays in
 /// the first-level cache.
-template <class V, int kColumns, int kGroups, bool kReal>
+template <class V, int kColumns, int kGroups, Rescaling kHow>
 void depthwise_strip(const PackedDepthwiseCodes& p, const typename V::Element* staged, typename V::Out* out,
                      std::int64_t rows) {
-  const DepthwiseRows<V, 1, kColumns, kGroups, kReal> single(p);
-  const DepthwiseRows<V, 2, kColumns, kGroups, kReal> pair(p);
+  const DepthwiseRows<V, 1, kColumns, kGroups, kHow> single(p);
+  const DepthwiseRows<V, 2, kColumns, kGroups, kHow> pair(p);
   const std::int64_t down = std::int64_t{p.stride_h} * p.row, out_row = std::int64_t{p.out_w} * p.channels;
   const std::int64_t pairs = p.together == 2 ? rows / 2 : 0;
   for (int chunk = 0; chunk < (p.flat ? 1 : p.chunks); ++chunk) {
@@ -116,18 +116,19 @@ template <class V>
 using DepthwiseStrip = void (*)(const PackedDepthwiseCodes&, const typename V::Element*, typename V::Out*,
                                 std::int64_t);
 
-template <class V, bool kReal>
+template <class V, Rescaling kHow>
 DepthwiseStrip<V> depthwise_strip_of(const PackedDepthwiseCodes& p) {
-  if (p.kernel_h == 3 && p.kernel_w == 3) return depthwise_strip<V, 3, 4 / V::kStep, kReal>;
-  if (p.kernel_h == 5 && p.kernel_w == 5) return depthwise_strip < V, 5, V::kStep == 4 ? 2 : 3, kReal > ;
-  return depthwise_strip<V, 0, 0, kReal>;
+  if (p.kernel_h == 3 && p.kernel_w == 3) return depthwise_strip<V, 3, 4 / V::kStep, kHow>;
+  if (p.kernel_h == 5 && p.kernel_w == 5) return depthwise_strip < V, 5, V::kStep == 4 ? 2 : 3, kHow > ;
+  return depthwise_strip<V, 0, 0, kHow>;
 }
 template <class V>
 DepthwiseStrip<V> depthwise_strip_for(const PackedDepthwiseCodes& p) {
   if constexpr (requires { requires V::kFourColumns; }) {
-    if (p.limits.rescaling >= Rescaling::exceptions) return depthwise_strip_of<V, true>(p);
+    if (p.limits.rescaling >= Rescaling::exceptions) return depthwise_strip_of<V, Rescaling::exceptions>(p);
+    if (p.limits.rescaling == Rescaling::two_sided) return depthwise_strip_of<V, Rescaling::two_sided>(p);
   }
-  return depthwise_strip_of<V, false>(p);
+  return depthwise_strip_of<V, Rescaling::fixed>(p);
 }
 
 /// One row of the image with its padding: planes of the columns that the stride brings together.

@@ -37,7 +37,7 @@ struct Dynamic : I8 {
     typename F32::Sum factor_, bias_;
   };
 
-  template <bool>
+  template <Rescaling>
   static void store_chunk(const typename I8::Sum (&sum)[I8::kSums], const Clamp& clamp,
                           const CodeLimits& limits, const LaneFactors* factors, float* out,
                           std::int64_t lanes) {

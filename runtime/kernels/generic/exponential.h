@@ -27,13 +27,13 @@ inline float exponential(float x) {
   return sum * __builtin_bit_cast(float, power);
 }
 
-inline void sigmoid_f32(const Call& call, Range elements) noexcept {
+inline void sigmoid_loop(const Call& call, Range elements) noexcept {
   const float* x = static_cast<const float*>(call.input);
   float* out = static_cast<float*>(call.output);
   for (std::int64_t i = elements.begin; i < elements.end; ++i) out[i] = 1.f / (1.f + exponential(-x[i]));
 }
 
-inline void silu_f32(const Call& call, Range elements) noexcept {
+inline void silu_loop(const Call& call, Range elements) noexcept {
   const float* x = static_cast<const float*>(call.input);
   float* out = static_cast<float*>(call.output);
   for (std::int64_t i = elements.begin; i < elements.end; ++i) out[i] = x[i] / (1.f + exponential(-x[i]));

@@ -113,6 +113,13 @@ inline void table_i8(const Call& call, Range elements) noexcept {
   for (; i < elements.end; ++i) out[i] = table[x[i] ^ 0x80];
 }
 
+inline void table_i16(const Call& call, Range elements) noexcept {
+  const std::int16_t* table = static_cast<const TableI16*>(call.params)->table + 32768;
+  const auto* x = static_cast<const std::int16_t*>(call.input);
+  auto* out = static_cast<std::int16_t*>(call.output);
+  for (std::int64_t i = elements.begin; i < elements.end; ++i) out[i] = table[x[i]];
+}
+
 inline void clamp_f32(const Call& call, Range elements) noexcept {
   const Clamp clamp = static_cast<const Elements*>(call.params)->clamp;
   const float* x = static_cast<const float*>(call.input);

@@ -218,7 +218,7 @@ struct Words {
     }
   }
   static void add_from(Sum& sum, const std::int16_t* weight, const Pixel& x) { add(sum, load(weight), x); }
-  template <bool>
+  template <Rescaling>
   static void store_chunk(const Sum (&sum)[kSums], const Clamp& clamp, const CodeLimits& limits,
                           const LaneRescale* rescale, Code* out, std::int64_t lanes) {
     Finish(clamp, limits, rescale)

@@ -1,9 +1,9 @@
-#include "../generic/kernels.h"
+#include "../generic/byte_kernels.h"
 #include "vectors.h"
 
 namespace lathe::runtime::portable {
 
 // Constant: nothing of this file may run before the processor is known.
-constexpr FastKernels kKernels = make_kernels<F32, I8, I16, quantize_f32_i8, quantize_f32_i16_loop>();
+constexpr ByteKernels kBytes = make_bytes<F32, I8, quantize_f32_i8>();
 
 }  // namespace lathe::runtime::portable

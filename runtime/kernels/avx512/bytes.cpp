@@ -1,10 +1,10 @@
-#include "../generic/kernels.h"
+#include "../generic/byte_kernels.h"
 #include "elementwise.h"
 #include "vectors.h"
 
 namespace lathe::runtime::avx512 {
 
 // Constant: nothing of this file may run before the processor is known.
-constexpr FastKernels kKernels = make_kernels<F32, I8, I16, quantize_f32_i8, quantize_f32_i16>();
+constexpr ByteKernels kBytes = make_bytes<F32, I8, quantize_f32_i8>();
 
 }  // namespace lathe::runtime::avx512

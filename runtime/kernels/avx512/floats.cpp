@@ -1,0 +1,9 @@
+#include "../generic/float_kernels.h"
+#include "vectors.h"
+
+namespace lathe::runtime::avx512 {
+
+// Constant: nothing of this file may run before the processor is known.
+constexpr FloatKernels kFloats = make_floats<F32>();
+
+}  // namespace lathe::runtime::avx512

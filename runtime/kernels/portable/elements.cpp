@@ -1,0 +1,19 @@
+#include "../generic/element_kernels.h"
+#include "vectors.h"
+
+namespace lathe::runtime::portable {
+
+namespace {
+
+struct Own {
+  static constexpr Kernel kTable = table_i8;
+  static constexpr Kernel kQuantize = quantize_f32_i8, kQuantizeI16 = quantize_f32_i16_loop;
+};
+
+}  // namespace
+
+// Constant: nothing of this file may run before the processor is known.
+constexpr Blocking kBlocking = make_blocking<F32, I8, I16>();
+constexpr ElementKernels kElements = make_elements<F32, I8, I16, Own>();
+
+}  // namespace lathe::runtime::portable
