@@ -14,6 +14,8 @@ class ForwardObserver {
   ForwardObserver(const ForwardObserver&) = delete;
   ForwardObserver& operator=(const ForwardObserver&) = delete;
 
+  /// Is there one on this thread?
+  static bool watching();
   static void report(const Module& module, const Tensor& output);
 
  private:

@@ -68,9 +68,13 @@ SqueezeExcite::SqueezeExcite(const Options& options)
   register_module("multiply", multiply_);
 }
 
-Tensor SqueezeExcite::forward(const Tensor& x) {
-  return multiply_(x, sigmoid_(expand_(silu_(reduce_(squeeze_(x))))));
+Tensor SqueezeExcite::gate(const Tensor& mean) { return sigmoid_(expand_(silu_(reduce_(mean)))); }
+
+bool SqueezeExcite::only_gates() const {
+  return transforms().empty() && squeeze_.transforms().empty() && multiply_.transforms().empty();
 }
+
+Tensor SqueezeExcite::forward(const Tensor& x) { return multiply_(x, gate(squeeze_(x))); }
 
 Residual::Residual(std::string name, std::unique_ptr<Module> body, float drop_rate)
     : body_(std::move(body)), dropping_(drop_rate > 0), drop_({.rate = drop_rate}) {

@@ -1,4 +1,7 @@
+#include <lathe/layers/image_models.h>
 #include <lathe/layers/layers.h>
+
+#include "forward_observer.h"
 
 #include <cmath>
 
@@ -24,11 +27,6 @@ std::string activation_text(Activation activation) {
 std::string window_text(int kernel, int stride, Padding padding) {
   return fmt::format("{0}x{0}{1}{2}", kernel, stride == 1 ? "" : fmt::format(" stride {}", stride),
                      padding == Padding::valid() ? "" : " " + graph::to_string(padding));
-}
-
-/// relu and relu6 run fused; the others are an op of their own after it.
-Activation fused(Activation activation) {
-  return activation == Activation::relu || activation == Activation::relu6 ? activation : Activation::none;
 }
 
 }  // namespace
@@ -148,13 +146,33 @@ void BatchNorm2d::set_momentum(float momentum) {
   options_.momentum = momentum;
 }
 
+graph::BatchNorm BatchNorm2d::op(Activation activation) const {
+  return {.epsilon = options_.epsilon,
+          .momentum = options_.momentum,
+          .training = training(),
+          .activation = activation};
+}
+
 Tensor BatchNorm2d::forward(const Tensor& x) {
-  const Tensor y = batch_norm(x, gamma.value(), beta.value(), moving_mean, moving_variance,
-                              {.epsilon = options_.epsilon,
-                               .momentum = options_.momentum,
-                               .training = training(),
-                               .activation = fused(options_.activation)});
-  return fused(options_.activation) == options_.activation ? y : activate(y, options_.activation);
+  return batch_norm(x, gamma.value(), beta.value(), moving_mean, moving_variance, op(options_.activation));
+}
+
+bool BatchNorm2d::can_join() const {
+  return training() && options_.activation == Activation::none && !input_transform() && !output_transform() &&
+         !detail::ForwardObserver::watching();
+}
+
+Tensor BatchNorm2d::with_silu(const Tensor& x) {
+  return call([&] {
+    return batch_norm(x, gamma.value(), beta.value(), moving_mean, moving_variance, op(Activation::silu));
+  });
+}
+
+Tensor BatchNorm2d::gated(const Tensor& x, FunctionRef<Tensor(const Tensor& mean)> gate) {
+  return call([&] {
+    return gated_batch_norm(x, gamma.value(), beta.value(), moving_mean, moving_variance,
+                            op(Activation::silu), gate);
+  });
 }
 
 void BatchNorm2d::reset_own(const Rng&) {
@@ -235,9 +253,23 @@ void Sequential::append(std::string name, std::unique_ptr<Module> layer) {
   layers_.push_back(std::move(layer));
 }
 
+Tensor Sequential::run(std::size_t& next, const Tensor& x) {
+  Module& layer = *layers_[next++];
+  auto* const norm = dynamic_cast<BatchNorm2d*>(&layer);
+  if (norm == nullptr || !norm->can_join() || next == layers_.size()) return layer(x);
+  const auto* const silu = dynamic_cast<const Silu*>(layers_[next].get());
+  if (silu == nullptr || !silu->transforms().empty()) return layer(x);
+  auto* const excite =
+      next + 1 < layers_.size() ? dynamic_cast<SqueezeExcite*>(layers_[next + 1].get()) : nullptr;
+  ++next;
+  if (excite == nullptr || !excite->only_gates()) return norm->with_silu(x);
+  ++next;
+  return norm->gated(x, [&](const Tensor& mean) { return excite->gate(mean); });
+}
+
 Tensor Sequential::forward(const Tensor& x) {
   Tensor y = x;
-  for (const auto& layer : layers_) y = (*layer)(y);
+  for (std::size_t next = 0; next < layers_.size();) y = run(next, y);
   return y;
 }
 

@@ -18,6 +18,8 @@ ForwardObserver::ForwardObserver(std::function<void(const Module&, const Tensor&
     : see_(std::move(see)), before_(std::exchange(observer, this)) {}
 ForwardObserver::~ForwardObserver() { observer = before_; }
 
+bool ForwardObserver::watching() { return observer != nullptr; }
+
 void ForwardObserver::report(const Module& module, const Tensor& output) {
   if (observer) observer->see_(module, output);
 }

@@ -53,7 +53,10 @@ void for_each_range(const NormShape& shape, std::int64_t period, F&& f) {
 template <typename F>
 void sum_in_parts(const NormShape& shape, std::int64_t period, double* first, double* second, F&& f) {
   const std::int64_t n = shape.rows * shape.channels;
-  const std::int64_t part = std::max<std::int64_t>(1, kPart / (4 * period)) * 4 * period;
+  // Of a large tensor larger parts, up to where single precision begins to show: their sums cost something,
+  // too.
+  const std::int64_t wanted = std::clamp<std::int64_t>(n / 64, kPart, 8 * kPart);
+  const std::int64_t part = std::max<std::int64_t>(1, wanted / (4 * period)) * 4 * period;
   const std::int64_t parts = (n + part - 1) / part;
   const Scratch sums(parts * 2 * period);
   parallel_for(parts, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -64,16 +67,20 @@ void sum_in_parts(const NormShape& shape, std::int64_t period, double* first, do
       f(p * part, std::min(part, n - p * part), out, out + period);
     }
   });
-  std::fill_n(first, shape.channels, 0.0);
-  std::fill_n(second, shape.channels, 0.0);
-  for (std::int64_t p = 0; p < parts; ++p) {
-    const float* in = sums.data() + p * 2 * period;
-    for (std::int64_t i = 0; i < period; i += shape.channels)
-      for (std::int64_t c = 0; c < shape.channels; ++c) {
-        first[c] += static_cast<double>(in[i + c]);
-        second[c] += static_cast<double>(in[period + i + c]);
-      }
-  }
+  const std::int64_t work = parts * (period / shape.channels);  // additions for a channel
+  parallel_for(shape.channels, std::max<std::int64_t>(16, kPart / work),
+               [&](std::int64_t begin, std::int64_t end) {
+                 std::fill(first + begin, first + end, 0.0);
+                 std::fill(second + begin, second + end, 0.0);
+                 for (std::int64_t p = 0; p < parts; ++p) {
+                   const float* in = sums.data() + p * 2 * period;
+                   for (std::int64_t i = 0; i < period; i += shape.channels)
+                     for (std::int64_t c = begin; c < end; ++c) {
+                       first[c] += static_cast<double>(in[i + c]);
+                       second[c] += static_cast<double>(in[period + i + c]);
+                     }
+                 }
+               });
 }
 
 }  // namespace
@@ -103,7 +110,7 @@ void norm_moments(const NormShape& shape, const float* x, double* mean, double* 
 
 void norm_apply(const NormShape& shape, const NormFactors& factors, const float* x, float* y) {
   const Repeated repeated(shape, {factors.mean, factors.scale, factors.beta});
-  const auto apply = simd::simd().norm.apply[static_cast<int>(factors.clamp)];
+  const auto apply = simd::simd().norm.apply[static_cast<int>(factors.activation)];
   for_each_range(shape, repeated.period(), [&](std::int64_t begin, std::int64_t end) {
     apply(x + begin, y + begin, end - begin, repeated.period(), repeated[0], repeated[1], repeated[2]);
   });
@@ -112,7 +119,7 @@ void norm_apply(const NormShape& shape, const NormFactors& factors, const float*
 void norm_backward_sums(const NormShape& shape, const NormFactors& factors, const float* x, const float* dy,
                         double* sum, double* product) {
   const Repeated repeated(shape, {factors.mean, factors.scale, factors.beta});
-  const auto sums = simd::simd().norm.backward_sums[static_cast<int>(factors.clamp)];
+  const auto sums = simd::simd().norm.backward_sums[static_cast<int>(factors.activation)];
   sum_in_parts(shape, repeated.period(), sum, product,
                [&](auto begin, auto size, float* first, float* second) {
                  sums(x + begin, dy + begin, size, repeated.period(), repeated[0], repeated[1], repeated[2],
@@ -123,7 +130,7 @@ void norm_backward_sums(const NormShape& shape, const NormFactors& factors, cons
 void norm_backward_apply(const NormShape& shape, const NormFactors& factors, const float* x, const float* dy,
                          const float* slope, const float* offset, float* dx) {
   const Repeated repeated(shape, {factors.mean, factors.scale, factors.beta, slope, offset});
-  const auto apply = simd::simd().norm.backward_apply[static_cast<int>(factors.clamp)];
+  const auto apply = simd::simd().norm.backward_apply[static_cast<int>(factors.activation)];
   for_each_range(shape, repeated.period(), [&](std::int64_t begin, std::int64_t end) {
     apply(x + begin, dy + begin, dx + begin, end - begin, repeated.period(), repeated[0], repeated[1],
           repeated[2], repeated[3], repeated[4]);

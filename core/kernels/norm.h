@@ -14,17 +14,19 @@ struct NormShape {
 /// mean and biased variance [channels].
 void norm_moments(const NormShape& shape, const float* x, double* mean, double* variance);
 
-/// What normalises: y = clamp((x - mean) * scale + beta), all [channels].
+/// What follows a normalisation in the same pass.
+enum class NormActivation : std::uint8_t { none, relu, relu6, silu };
+
+/// What normalises: y = f((x - mean) * scale + beta), all [channels].
 struct NormFactors {
   const float* mean = nullptr;
   const float* scale = nullptr;
   const float* beta = nullptr;
-  Clamp clamp = Clamp::none;
+  NormActivation activation = NormActivation::none;
 };
 void norm_apply(const NormShape& shape, const NormFactors& factors, const float* x, float* y);
 
-/// With g = dy where the clamp let through, else 0: sum = the sum of g, product = the sum of g * (x - mean),
-/// [channels].
+/// With g = dy * f': sum = the sum of g, product = the sum of g * (x - mean), [channels].
 void norm_backward_sums(const NormShape& shape, const NormFactors& factors, const float* x, const float* dy,
                         double* sum, double* product);
 

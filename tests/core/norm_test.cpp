@@ -75,7 +75,7 @@ TEST_CASE("a constant channel is normalised to beta") {
 TEST_CASE("what is not a number goes through the fused activation into its channel alone") {
   Tensor x = noise({40, 5}, 0, 1);
   x.mutable_span<float>()[7] = std::numeric_limits<float>::quiet_NaN();  // channel 2
-  for (const Activation activation : {Activation::none, Activation::relu, Activation::relu6}) {
+  for (const Activation activation : {Activation::none, Activation::relu, Activation::relu6, Activation::silu}) {
     const Tensor y = batch_norm(x, ones({5}), zeros({5}), zeros({5}), ones({5}),
                                 {.training = true, .activation = activation});
     CHECK(std::isnan(y.span<float>()[2]));
@@ -88,19 +88,21 @@ TEST_CASE("what is not a number goes through the fused activation into its chann
 
 TEST_CASE("batch norm gives the same bytes for any number of threads") {
   const int before = num_threads();
-  std::vector<Tensor> results;
-  for (int threads : {1, 2, 3}) {
-    set_num_threads(threads);
-    const Tensor x = noise({20, 30, 31, 12}, 1, 2).set_requires_grad(true);
-    const Tensor gamma = ones({12}).set_requires_grad(true), beta = zeros({12}).set_requires_grad(true);
-    const Tensor y = batch_norm(x, gamma, beta, zeros({12}), ones({12}),
-                                {.training = true, .activation = Activation::relu});
-    y.backward(noise({20, 30, 31, 12}, 0, 1));
-    results.insert(results.end(), {y, x.grad(), gamma.grad(), beta.grad()});
+  for (const Activation activation : {Activation::relu, Activation::silu}) {
+    std::vector<Tensor> results;
+    for (int threads : {1, 2, 3}) {
+      set_num_threads(threads);
+      const Tensor x = noise({20, 30, 31, 12}, 1, 2).set_requires_grad(true);
+      const Tensor gamma = ones({12}).set_requires_grad(true), beta = zeros({12}).set_requires_grad(true);
+      const Tensor y =
+          batch_norm(x, gamma, beta, zeros({12}), ones({12}), {.training = true, .activation = activation});
+      y.backward(noise({20, 30, 31, 12}, 0, 1));
+      results.insert(results.end(), {y, x.grad(), gamma.grad(), beta.grad()});
+    }
+    for (std::size_t i = 4; i < results.size(); ++i)
+      CHECK(std::ranges::equal(results[i].raw(), results[i % 4].raw()));
   }
   set_num_threads(before);
-  for (std::size_t i = 4; i < results.size(); ++i)
-    CHECK(std::ranges::equal(results[i].raw(), results[i % 4].raw()));
 }
 
 TEST_CASE("only the gradients that are needed are computed") {

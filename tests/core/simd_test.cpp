@@ -195,7 +195,7 @@ TEST_CASE("all levels agree on normalisation for every number of rows") {
       };
       same(2 * kPeriod,
            [&](const Norm& k, float* y) { k.moments(x.data(), n, kPeriod, mean.data(), y, y + kPeriod); });
-      for (std::size_t f = 0; f < 3; ++f) {
+      for (std::size_t f = 0; f < 4; ++f) {
         same(n, [&](const Norm& k, float* y) {
           k.apply[f](x.data(), y, n, kPeriod, mean.data(), scale.data(), beta.data());
         });
@@ -214,6 +214,46 @@ TEST_CASE("all levels agree on normalisation for every number of rows") {
       }
     });
   }
+}
+
+TEST_CASE("all levels agree on the gated normalisation for every number of rows and channels") {
+  const GatedNorm& plain = portable_kernels().gated_norm;
+  for (Index channels : {1, 7, 16, 20, 50})
+    for (Index rows : {1, 2, 4, 7, 9}) {
+      CAPTURE(channels);
+      CAPTURE(rows);
+      const Index n = rows * channels;
+      const Floats x = uniforms(n, -6, 6), dz = uniforms(n), mean = uniforms(channels),
+                   scale = uniforms(channels, 0.5f, 2), beta = uniforms(channels), gate = uniforms(channels),
+                   rest = uniforms(channels), along = uniforms(channels), offset = uniforms(channels);
+      const GatedNormFactors factors{mean.data(), scale.data(), beta.data()};
+      for_each_level([&](const Kernels& kernels) {
+        const auto same = [&](Index size, auto run) {
+          Floats expected = room(size), given = room(size);
+          std::fill_n(expected.begin(), size, 1.0f);
+          std::fill_n(given.begin(), size, 1.0f);
+          run(plain, expected.data());
+          run(kernels.gated_norm, given.data());
+          check_close(given, expected, 1e-5f);
+          CHECK(std::all_of(given.begin() + size, given.end(),
+                            [](float value) { return value == kUntouched; }));
+        };
+        same(3 * channels, [&](const GatedNorm& k, float* y) {
+          k.sums(factors, x.data(), rows, channels, y, y + channels, y + 2 * channels);
+        });
+        same(n, [&](const GatedNorm& k, float* y) {
+          k.apply(factors, x.data(), gate.data(), rows, channels, y);
+        });
+        same(3 * channels, [&](const GatedNorm& k, float* y) {
+          k.backward_sums(factors, x.data(), dz.data(), rows, channels, y, y + channels, y + 2 * channels);
+        });
+        same(n, [&](const GatedNorm& k, float* y) {  // in place
+          std::copy(dz.begin(), dz.end(), y);
+          k.backward_apply(factors, x.data(), y, gate.data(), rest.data(), along.data(), offset.data(), rows,
+                           channels, y);
+        });
+      });
+    }
 }
 
 TEST_CASE("random words are those of Rng at every level") {

@@ -54,6 +54,89 @@ TEST_CASE("the networks for photos give a logit for each class, and gradients to
   }
 }
 
+namespace {
+
+/// Hands its input on, but for a factor; counts its calls.
+struct Counting : layers::Transform {
+  explicit Counting(float by) : factor(by) {}
+  layers::Stage stage() const override { return layers::Stage::quantize; }
+  Tensor apply(const Tensor& x) override {
+    ++calls;
+    return factor == 1 ? x : scale(x, factor);
+  }
+  float factor;
+  int calls = 0;
+};
+
+/// The part of a block that runs as one operation.
+struct Joined {
+  layers::Sequential model;
+  layers::BatchNorm2d& norm = model.add<layers::BatchNorm2d>("bn", {.channels = 20});
+  layers::Silu& silu = model.add<layers::Silu>("silu");
+  layers::SqueezeExcite& excite = model.add<layers::SqueezeExcite>("se", {.channels = 20, .reduced = 5});
+
+  Joined() { model.reset(Rng(3)); }
+};
+
+/// Output, gradients of input and parameters for the loss sum(output^2), and moving statistics.
+std::vector<std::vector<float>> outcome(Joined& joined) {
+  const Tensor x = noise({3, 7, 5, 20}, 2).set_requires_grad(true);
+  const Tensor y = joined.model(x);
+  sum(multiply(y, y)).backward();
+  std::vector<std::vector<float>> result;
+  const auto add = [&](const Tensor& tensor) {
+    result.emplace_back(tensor.span<float>().begin(), tensor.span<float>().end());
+  };
+  add(y), add(x.grad());
+  for (const auto& named : joined.model.parameters()) add(named.parameter.master().grad());
+  add(joined.norm.moving_mean), add(joined.norm.moving_variance);
+  return result;
+}
+
+void check_same(const std::vector<std::vector<float>>& a, const std::vector<std::vector<float>>& b) {
+  REQUIRE(a.size() == b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    CAPTURE(i);
+    REQUIRE(a[i].size() == b[i].size());
+    float most = 0, worst = 0;
+    for (std::size_t k = 0; k < a[i].size(); ++k) {
+      most = std::max(most, std::abs(b[i][k]));
+      worst = std::max(worst, std::abs(a[i][k] - b[i][k]));
+    }
+    CHECK(most > 0);
+    CHECK(worst <= 1e-5f * most);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("batch norm, silu and squeeze-and-excite train as one operation as they do apart") {
+  Joined together, apart, half;
+  // Whoever looks between gets them apart.
+  const auto behind_norm = std::make_shared<Counting>(1.0f), behind_mean = std::make_shared<Counting>(1.0f);
+  apart.norm.set_output_transform(behind_norm);
+  for (const auto& [path, module] : half.model.modules())
+    if (path == "se.squeeze") module->set_output_transform(behind_mean);
+  const auto expected = outcome(apart);
+  CHECK(behind_norm->calls == 1);
+  check_same(outcome(together), expected);
+  check_same(outcome(half), expected);
+  CHECK(behind_mean->calls == 1);
+}
+
+TEST_CASE("what is attached to a joined silu works") {
+  Joined joined;
+  const auto doubled = std::make_shared<Counting>(2.0f);
+  joined.silu.set_output_transform(doubled);
+  const Tensor x = noise({3, 7, 5, 20}, 2);
+  Joined plain;
+  const Tensor expected = plain.excite(scale(plain.silu(plain.norm(x)), 2));
+  const Tensor given = joined.model(x);
+  CHECK(doubled->calls == 1);
+  for (std::size_t i = 0; i < given.span<float>().size(); ++i)
+    REQUIRE(given.span<float>()[i] == doctest::Approx(expected.span<float>()[i]).epsilon(1e-5));
+}
+
 TEST_CASE("mobilenet_v2 names its tensors as torchvision does") {
   const auto model = layers::mobilenet_v2(1000);
   std::vector<std::pair<std::string, std::string>> shapes;

@@ -65,6 +65,54 @@ OpCase norm_case(const std::string& name, const Shape& shape, const BatchNorm& o
   return c;
 }
 
+/// The gate is the mean times input 5, which makes gate and gradient simple and depend on each other.
+Tensor run_gated(const BatchNorm& op, std::span<const Tensor> in) {
+  return gated_batch_norm(in[0], in[1], in[2], in[3], in[4], op,
+                          [&](const Tensor& mean) { return multiply(mean, in[5]); });
+}
+
+Plain plain_gated(const BatchNorm& op, std::span<const Tensor> in, const Tensor& grad) {
+  const std::int64_t images = grad.shape()[0], channels = grad.shape()[3],
+                     area = grad.size() / images / channels;
+  const Tensor y = plain_norm(op, in.first(5), grad).output;
+  Tensor z = Tensor::empty(grad.shape()), dy = Tensor::empty(grad.shape()),
+         dweight = Tensor::empty({images, channels});
+  for (std::int64_t n = 0; n < images; ++n)
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const auto at = [&](std::int64_t pixel) { return (n * area + pixel) * channels + c; };
+      double mean = 0, product = 0;
+      for (std::int64_t pixel = 0; pixel < area; ++pixel) {
+        mean += static_cast<double>(read(y)[at(pixel)]) / static_cast<double>(area);
+        product += static_cast<double>(read(grad)[at(pixel)]) * static_cast<double>(read(y)[at(pixel)]);
+      }
+      const auto weight = static_cast<double>(read(in[5])[n * channels + c]);
+      const double gate = mean * weight, through_mean = product * weight / static_cast<double>(area);
+      write(dweight)[n * channels + c] = static_cast<float>(product * mean);
+      for (std::int64_t pixel = 0; pixel < area; ++pixel) {
+        write(z)[at(pixel)] = static_cast<float>(static_cast<double>(read(y)[at(pixel)]) * gate);
+        write(dy)[at(pixel)] =
+            static_cast<float>(static_cast<double>(read(grad)[at(pixel)]) * gate + through_mean);
+      }
+    }
+  Plain plain = plain_norm(op, in.first(5), dy);
+  plain.output = z;
+  plain.grads.push_back(dweight);
+  return plain;
+}
+
+OpCase gated_case(const std::string& name, const Shape& shape, const BatchNorm& op) {
+  OpCase c = norm_case(name, shape, op);
+  c.name = "gated_batch_norm/" + name;
+  c.inputs = [shape](Rng& rng) {
+    std::vector<Tensor> inputs = spread_inputs(shape, rng);
+    inputs.push_back(uniform({shape[0], shape[3]}, rng, 0.2f, 0.8f));
+    return inputs;
+  };
+  c.run = [op](std::span<const Tensor> in) { return run_gated(op, in); };
+  c.plain = [op](std::span<const Tensor> in, const Tensor& grad) { return plain_gated(op, in, grad); };
+  return c;
+}
+
 OpCase large(OpCase c) {
   c.large = true;
   return c;
@@ -76,11 +124,15 @@ std::vector<OpCase> norm_cases() {
   const BatchNorm train{.training = true};
   const BatchNorm train_relu{.training = true, .activation = Activation::relu};
   const BatchNorm train_relu6{.training = true, .activation = Activation::relu6};
+  const BatchNorm train_silu{.training = true, .activation = Activation::silu};
   return {
       norm_case("train", {2, 2, 2, 12}, train),
       norm_case("train_relu", {2, 2, 2, 12}, train_relu),
       norm_case("train_relu6", {2, 2, 2, 24}, train_relu6),
-      norm_case("train_silu", {2, 2, 2, 5}, {.training = true, .activation = Activation::silu}),
+      norm_case("train_silu", {2, 2, 2, 5}, train_silu),
+      norm_case("train_silu_many_rows", {10, 30, 31, 12}, train_silu),
+      norm_case("train_silu_many_rows_wide", {3, 30, 31, 131}, train_silu),
+      norm_case("eval_silu", {2, 2, 2, 12}, {.activation = Activation::silu}),
       norm_case("train_dense", {8, 7}, train_relu),
       norm_case("train_one_channel", {2, 4, 1, 1}, train_relu),
       norm_case("train_wide", {8, 200}, train_relu6),
@@ -92,10 +144,16 @@ std::vector<OpCase> norm_cases() {
       norm_case("eval_relu", {2, 2, 2, 12}, {.activation = Activation::relu}),
       norm_case("eval_relu6", {2, 2, 2, 24}, {.activation = Activation::relu6}),
       norm_case("eval_many_rows", {10, 30, 31, 12}, {}),
+      gated_case("train", {2, 2, 2, 12}, train_silu),
+      gated_case("train_many_rows", {3, 30, 31, 20}, train_silu),
+      gated_case("train_wide", {2, 2, 2, 100}, train_silu),
+      gated_case("eval", {2, 2, 2, 12}, {.activation = Activation::silu}),
 
       large(norm_case("dscnn_12", {128, 14, 14, 12}, train_relu)),
       large(norm_case("dscnn_24", {128, 7, 7, 24}, train_relu)),
       large(norm_case("efficientnet_96", {16, 56, 56, 96}, train)),
+      large(norm_case("efficientnet_96_silu", {16, 56, 56, 96}, train_silu)),
+      large(gated_case("efficientnet_96", {16, 56, 56, 96}, train_silu)),
       large(norm_case("efficientnet_1280", {16, 7, 7, 1280}, train)),
   };
 }

@@ -8,10 +8,11 @@
 namespace lathe::kernels::simd {
 namespace {
 
-#define LATHE_KERNELS(level)                                                                       \
-  {                                                                                                \
-#level, level::kElementwise, level::kNorm, level::kRows, level::kDropout, level::kCompression, \
-        level::kQuantization, level::kConv, level::kDepthwise, level::kLinear, level::kPool        \
+#define LATHE_KERNELS(level)                                                                        \
+  {                                                                                                 \
+#level, level::kElementwise, level::kNorm, level::kGatedNorm, level::kRows, level::kDropout,    \
+        level::kCompression, level::kQuantization, level::kConv, level::kDepthwise, level::kLinear, \
+        level::kPool                                                                                \
   }
 
 const Kernels kPortable = LATHE_KERNELS(portable);

@@ -2,6 +2,7 @@
 
 #include "conv.h"
 #include "depthwise.h"
+#include "gated_norm.h"
 #include "linear.h"
 #include "pool.h"
 
@@ -54,14 +55,14 @@ struct Elementwise {
 struct Norm {
   /// sum[j] += x - pivot[j], square[j] += (x - pivot[j])^2 over all x that meet j.
   void (*moments)(const float* x, Index n, Index period, const float* pivot, float* sum, float* square);
-  /// y = f((x - mean) * scale + beta); for none, relu, relu6. x and y may be the same.
-  void (*apply[3])(const float* x, float* y, Index n, Index period, const float* mean, const float* scale,
+  /// y = f((x - mean) * scale + beta); for none, relu, relu6, silu. x and y may be the same.
+  void (*apply[4])(const float* x, float* y, Index n, Index period, const float* mean, const float* scale,
                    const float* beta);
-  /// With g = dy where f let through, else 0: sum[j] += g, product[j] += g * (x - mean[j]).
-  void (*backward_sums[3])(const float* x, const float* dy, Index n, Index period, const float* mean,
+  /// With g = dy * f': sum[j] += g, product[j] += g * (x - mean[j]).
+  void (*backward_sums[4])(const float* x, const float* dy, Index n, Index period, const float* mean,
                            const float* scale, const float* beta, float* sum, float* product);
   /// dx = scale * g + slope * (x - mean) + offset; dx may be dy.
-  void (*backward_apply[3])(const float* x, const float* dy, float* dx, Index n, Index period,
+  void (*backward_apply[4])(const float* x, const float* dy, float* dx, Index n, Index period,
                             const float* mean, const float* scale, const float* beta, const float* slope,
                             const float* offset);
 };
@@ -133,6 +134,7 @@ struct Kernels {
   const char* level;  ///< "portable", "avx2", "avx512"
   const Elementwise& elementwise;
   const Norm& norm;
+  const GatedNorm& gated_norm;
   const Rows& rows;
   const Dropout& dropout;
   const Compression& compression;
@@ -157,6 +159,7 @@ void use_level(int level);
   namespace level {                      \
   extern const Elementwise kElementwise; \
   extern const Norm kNorm;               \
+  extern const GatedNorm kGatedNorm;     \
   extern const Rows kRows;               \
   extern const Dropout kDropout;         \
   extern const Compression kCompression; \

@@ -41,6 +41,7 @@ LATHE_INLINE Vec load(const float* p, Lanes l) { return {_mm512_maskz_loadu_ps(l
 LATHE_INLINE void store(float* p, Vec a) { _mm512_storeu_ps(p, a.v); }
 LATHE_INLINE void store(float* p, Vec a, Lanes l) { _mm512_mask_storeu_ps(p, l.m, a.v); }
 LATHE_INLINE Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }
+LATHE_INLINE Vec operator-(Vec a, Vec b) { return {_mm512_sub_ps(a.v, b.v)}; }
 LATHE_INLINE Vec operator*(Vec a, Vec b) { return {_mm512_mul_ps(a.v, b.v)}; }
 /// a * b + c
 LATHE_INLINE Vec fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
@@ -71,6 +72,17 @@ LATHE_INLINE void store_bytes(unsigned char* p, Vec a, Lanes l) {
 LATHE_INLINE Vec load_bytes(const unsigned char* p, Lanes l) {
   return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(l.m, p)))};
 }
+/// To the nearest whole number.
+LATHE_INLINE Vec round(Vec a) {
+  return {_mm512_maskz_roundscale_ps(0xffff, a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+/// a * 2^n, n whole in -127..127 (2^-127 may count as 0).
+LATHE_INLINE Vec scale_by_power(Vec a, Vec n) { return {_mm512_maskz_scalef_ps(0xffff, a.v, n.v)}; }
+/// 1 / a to some roundings, a in 1..2^127.
+LATHE_INLINE Vec reciprocal(Vec a) {
+  const __m512 near = _mm512_rcp14_ps(a.v);  // to 2^-14; Newton's step squares the error
+  return {_mm512_mul_ps(near, _mm512_fnmadd_ps(a.v, near, _mm512_set1_ps(2)))};
+}
 
 #elif defined(__AVX2__)
 
@@ -95,6 +107,7 @@ LATHE_INLINE Vec load(const float* p, Lanes l) { return {_mm256_maskload_ps(p, _
 LATHE_INLINE void store(float* p, Vec a) { _mm256_storeu_ps(p, a.v); }
 LATHE_INLINE void store(float* p, Vec a, Lanes l) { _mm256_maskstore_ps(p, _mm256_castps_si256(l.m), a.v); }
 LATHE_INLINE Vec operator+(Vec a, Vec b) { return {_mm256_add_ps(a.v, b.v)}; }
+LATHE_INLINE Vec operator-(Vec a, Vec b) { return {_mm256_sub_ps(a.v, b.v)}; }
 LATHE_INLINE Vec operator*(Vec a, Vec b) { return {_mm256_mul_ps(a.v, b.v)}; }
 LATHE_INLINE Vec fma(Vec a, Vec b, Vec c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
 LATHE_INLINE Vec max(Vec a, Vec b) { return {_mm256_max_ps(a.v, b.v)}; }
@@ -136,6 +149,14 @@ LATHE_INLINE Vec load_bytes(const unsigned char* p, Lanes l) {
   }
   return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(b))};
 }
+LATHE_INLINE Vec round(Vec a) {
+  return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+LATHE_INLINE Vec scale_by_power(Vec a, Vec n) {
+  const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127));
+  return {_mm256_mul_ps(a.v, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)))};
+}
+LATHE_INLINE Vec reciprocal(Vec a) { return {_mm256_div_ps(_mm256_set1_ps(1), a.v)}; }
 
 #else  // four floats by the compiler's vector extension: SSE2 on x86-64, NEON on Arm
 
@@ -177,6 +198,7 @@ LATHE_INLINE void store(float* p, Vec a, Lanes l) {
     if (l.m[i] != 0) p[i] = a.v[i];
 }
 LATHE_INLINE Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
+LATHE_INLINE Vec operator-(Vec a, Vec b) { return {a.v - b.v}; }
 LATHE_INLINE Vec operator*(Vec a, Vec b) { return {a.v * b.v}; }
 LATHE_INLINE Vec fma(Vec a, Vec b, Vec c) { return {a.v * b.v + c.v}; }
 LATHE_INLINE Lanes greater(Vec a, Vec b) { return {a.v > b.v}; }
@@ -205,7 +227,41 @@ LATHE_INLINE Vec load_bytes(const unsigned char* p, Lanes l) {
     if (l.m[i] != 0) r.v[i] = static_cast<float>(p[i]);
   return r;
 }
+LATHE_INLINE Vec round(Vec a) {
+  // 1.5 * 2^23: the last bit of the sum stands for 1.
+  const Vec magic = broadcast(12582912.0f);
+  return (a + magic) - magic;
+}
+LATHE_INLINE Vec scale_by_power(Vec a, Vec n) {
+  const Floats magic{12582912.0f, 12582912.0f, 12582912.0f, 12582912.0f};
+  const Ints whole = reinterpret_cast<Ints>(n.v + magic) - reinterpret_cast<Ints>(magic);
+  return {a.v * reinterpret_cast<Floats>((whole + 127) << 23)};
+}
+LATHE_INLINE Vec reciprocal(Vec a) { return {broadcast(1).v / a.v}; }
 
 #endif
+
+/// Asks for what lies some lines behind p, inside the array or not: where a loop reads two arrays from
+/// memory, the processor's own foresight comes too late.
+LATHE_INLINE void fetch_ahead(const float* p) {
+  constexpr Index kBytes = 2048;
+  __builtin_prefetch(reinterpret_cast<const char*>(p) + kBytes);
+}
+
+/// 1 / (1 + exp(-x)) with a relative error below 1e-6 where |x| < 87, constant beyond; NaN stays NaN.
+LATHE_INLINE Vec sigmoid(Vec x) {
+  x = min(broadcast(88), max(broadcast(-87), x));
+  // exp(-x) = 2^n * 2^f: n = round(-x log2(e)), f = -x log2(e) - n with log2(e) in two parts; 2^f on
+  // [-1/2, 1/2] interpolated at Chebyshev nodes.
+  const Vec high = broadcast(-1.44269502f);
+  const Vec n = round(x * high);
+  const Vec f = fma(x, broadcast(-1.92596299e-8f), fma(x, high, broadcast(0) - n));
+  Vec p = fma(broadcast(0.00133908633f), f, broadcast(0.00967603177f));
+  p = fma(p, f, broadcast(0.0555035695f));
+  p = fma(p, f, broadcast(0.240221068f));
+  p = fma(p, f, broadcast(0.693147182f));
+  p = fma(p, f, broadcast(1.00000012f));
+  return reciprocal(broadcast(1) + scale_by_power(p, n));
+}
 
 }  // namespace lathe::kernels::simd::LATHE_LEVEL

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <lathe/base/function_ref.h>
 #include <lathe/base/random.h>
 #include <lathe/core/tensor.h>
 #include <lathe/graph/op.h>
@@ -26,6 +27,12 @@ Tensor global_avg_pool(const Tensor& x);
 /// With op.training, moving_mean and moving_variance are updated in place.
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, Tensor moving_mean, Tensor moving_variance,
                   const graph::BatchNorm& op = {});
+
+/// y * gate(global_avg_pool(y)) with y = silu(batch_norm(x)), x [N,H,W,C]: squeeze-and-excite behind a batch norm, in fewer
+/// passes over memory and without keeping y. `gate` takes and gives [N,C]. op.activation must be silu.
+Tensor gated_batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, Tensor moving_mean,
+                        Tensor moving_variance, const graph::BatchNorm& op,
+                        FunctionRef<Tensor(const Tensor& mean)> gate);
 
 Tensor activate(const Tensor& x, Activation activation);
 Tensor relu(const Tensor& x);

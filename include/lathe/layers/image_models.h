@@ -65,6 +65,11 @@ class SqueezeExcite : public Module {
   explicit SqueezeExcite(const Options& options);
   std::string type() const override { return "SqueezeExcite"; }
 
+  /// The factors [N,channels] from the means [N,channels].
+  Tensor gate(const Tensor& mean);
+  /// Are the factors all that it computes with parts that somebody may see?
+  bool only_gates() const;
+
  protected:
   Tensor forward(const Tensor& x) override;
 

@@ -103,6 +103,13 @@ class BatchNorm2d : public Module {
   /// In 0..1; for estimating the moving statistics anew.
   void set_momentum(float momentum);
 
+  /// Can silu, and what else its layers do behind it, run together with it? Nobody must want to see its own output.
+  bool can_join() const;
+  /// silu of what it gives, in one pass over memory.
+  Tensor with_silu(const Tensor& x);
+  /// That times a gate made from its means: see gated_batch_norm().
+  Tensor gated(const Tensor& x, FunctionRef<Tensor(const Tensor& mean)> gate);
+
   Parameter gamma, beta;
   Tensor moving_mean, moving_variance;
 
@@ -111,6 +118,8 @@ class BatchNorm2d : public Module {
   void reset_own(const Rng& rng) override;
 
  private:
+  graph::BatchNorm op(Activation activation) const;
+
   Options options_;
 };
 
@@ -230,7 +239,8 @@ class Concat : public Module {
   Tensor forward(const Tensor& x) override;
 };
 
-/// Layers one after the other.
+/// Layers one after the other. In training a BatchNorm2d, a Silu and a SqueezeExcite in a row run as one operation when
+/// nothing is attached between them.
 ///
 ///   layers::Sequential model;
 ///   model.add<layers::Conv2d>("conv", {.in = 1, .out = 12, .kernel = 3, .activation = Activation::relu});
@@ -253,6 +263,8 @@ class Sequential : public Module {
   Tensor forward(const Tensor& x) override;
 
  private:
+  Tensor run(std::size_t& next, const Tensor& x);
+
   std::vector<std::unique_ptr<Module>> layers_;
 };
 
