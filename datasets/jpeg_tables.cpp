@@ -47,11 +47,12 @@ bool huffman_tables_fit(std::span<const std::byte> jpeg) {
 void visit_segments(std::span<const std::byte> jpeg,
                     FunctionRef<bool(std::uint8_t marker, std::span<const std::byte> content)> visit) {
   const auto byte = [&](std::size_t i) { return std::to_integer<std::uint8_t>(jpeg[i]); };
-  for (std::size_t at = 2; at + 4 <= jpeg.size() && byte(at) == kMark && byte(at + 1) != kScan;) {
-    if (byte(at + 1) == kMark) {  // a fill byte
+  for (std::size_t at = 2; at + 4 <= jpeg.size();) {
+    if (byte(at) != kMark || byte(at + 1) == kMark) {  // a fill byte
       ++at;
       continue;
     }
+    if (byte(at + 1) == kScan) return;
     const std::size_t length = std::size_t{byte(at + 2)} * 256 + byte(at + 3);
     if (length < 2 || length > jpeg.size() - at - 2) return;
     if (!visit(byte(at + 1), jpeg.subspan(at + 4, length - 2))) return;
