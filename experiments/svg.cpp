@@ -29,6 +29,12 @@ std::size_t tag_end(std::string_view text, std::size_t begin) {
   return text.size();
 }
 
+/// The place behind the next `what`; without one the end of the text.
+std::size_t behind(std::string_view text, std::string_view what, std::size_t from) {
+  const std::size_t found = text.find(what, from);
+  return found == std::string_view::npos ? text.size() : found + what.size();
+}
+
 /// Takes an attribute out of a tag; empty when it is not there.
 std::string take_attribute(std::string& tag, std::string_view name) {
   for (const char quote : {'"', '\''}) {
@@ -70,20 +76,19 @@ std::string clean_svg(std::string_view svg) {
       at = next;
       continue;
     }
-    const std::size_t end =
-        svg.substr(at).starts_with("<!--") ? std::min(svg.find("-->", at) + 3, svg.size()) : tag_end(svg, at);
+    const std::size_t end = svg.substr(at).starts_with("<!--") ? behind(svg, "-->", at) : tag_end(svg, at);
     std::string tag(svg.substr(at, end - at));
     const std::string_view rest = svg.substr(at);
     at = end;
     if (rest.starts_with("<!--")) continue;
     if (rest.starts_with("<script")) {
-      if (!tag.ends_with("/>")) at = std::min(svg.find("</script>", at), svg.size() - 9) + 9;
+      if (!tag.ends_with("/>")) at = behind(svg, "</script>", at);
       continue;
     }
     // What gnuplot's own script would show: a picture to click on, an empty box for texts.
     if (rest.starts_with("<image") && tag.find("href='data:image/png;base64,") == std::string::npos) continue;
     if (tag.find("id=\"hypertext") != std::string::npos || tag.find("id=\"coord_text") != std::string::npos) {
-      if (rest.starts_with("<text")) at = std::min(svg.find("</text>", at), svg.size() - 7) + 7;
+      if (rest.starts_with("<text")) at = behind(svg, "</text>", at);
       continue;
     }
     if (rest.starts_with("<title>") || rest.starts_with("<desc>")) {  // "gnuplot_plot_1"
