@@ -2,18 +2,25 @@
 
 #include <doctest/doctest.h>
 
+#include <lathe/compress/batch_norm.h>
 #include <lathe/compress/calibrate.h>
 #include <lathe/compress/quantize.h>
 #include <lathe/compress/trace.h>
 #include <lathe/core/autograd.h>
 #include <lathe/datasets/folder.h>
 #include <lathe/datasets/loader.h>
+#include <lathe/datasets/synthetic_shapes.h>
 #include <lathe/layers/image_models.h>
+#include <lathe/layers/models.h>
 #include <lathe/layers/pretrained.h>
+#include <lathe/optim/trainer.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
 
 using namespace lathe;
 
@@ -65,6 +72,17 @@ Right count_right(const std::vector<float>& logits, const datasets::Dataset& dat
   return right;
 }
 
+/// The largest difference of two outputs, as a share of the largest number in `expected`.
+float difference(const std::vector<float>& given, const std::vector<float>& expected) {
+  REQUIRE(given.size() == expected.size());
+  float most = 0, scale = 0;
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    most = std::max(most, std::abs(given[i] - expected[i]));
+    scale = std::max(scale, std::abs(expected[i]));
+  }
+  return most / scale;
+}
+
 }  // namespace
 
 TEST_CASE("mobilenet_v2 with its ImageNet weights tells cats from dogs, as a module and deployed") {
@@ -105,4 +123,49 @@ TEST_CASE("mobilenet_v2 with its ImageNet weights tells cats from dogs, as a mod
   MESSAGE("int8 plan: summed ", integers.summed, ", best class ", integers.best, " of 200");
   CHECK(std::abs(integers.summed - module.summed) <= 10);
   CHECK(std::abs(integers.best - module.best) <= 12);
+}
+
+TEST_CASE("every network for photos runs deployed in every variant as it does as a module") {
+  for (const layers::ModelInfo& info : layers::models()) {
+    if (info.input[3] != 3) continue;
+    CAPTURE(std::string(info.name));
+    const Shape image{info.input[1], info.input[2], info.input[3]};
+    const auto model = info.make();
+    model->reset(Rng(1));
+    optim::Adam optimizer(model->parameters(), {});
+    const datasets::DataLoader train(datasets::synthetic_shapes(64, 1, image), {.batch = 8});
+    optim::Trainer(*model, optimizer, {.epochs = 1}).fit(train);
+    compress::re_estimate_batch_norm(*model, train);
+    model->eval();
+
+    const datasets::DataLoader loader(datasets::synthetic_shapes(8, 2, image), {.batch = 4});
+    const NoGrad no_grad;
+    std::vector<float> logits;
+    std::vector<Tensor> calibration;
+    for (auto epoch = loader.epoch(0); auto batch = epoch.next();) {
+      const Tensor y = (*model)(batch->images);
+      logits.insert(logits.end(), y.span<float>().begin(), y.span<float>().end());
+      calibration.push_back(batch->images);
+    }
+    const graph::Graph graph = compress::export_float(*model, info.input);
+    const auto ranges = compress::calibrate(graph, calibration);
+    const std::vector<std::tuple<std::string, graph::Graph, float>> variants = {
+        {"fp32", graph, 1e-3f},
+        {"fp16", compress::to_half(graph), 2e-2f},
+        {"dynamic", compress::quantize_dynamic(graph), 0.2f},
+        {"int8", compress::quantize(graph, ranges), 0.4f},
+        {"int16x8", compress::quantize(graph, ranges, {.scheme = compress::Scheme::int16x8}), 0.2f}};
+    for (const auto& [name, variant, tolerance] : variants) {
+      CAPTURE(name);
+      const std::vector<float> outputs = run_plan(variant, loader);
+      MESSAGE(std::string(info.name), " ", name, ": ", difference(outputs, logits), " of the largest logit");
+      CHECK(difference(outputs, logits) < tolerance);
+      const std::vector<float> plain = run_plan(variant, loader, {.level = runtime::Level::reference});
+      // Of dynamic range codes may differ where a sum in another order ends on another side of a half.
+      if (name.starts_with("int"))
+        CHECK(outputs == plain);
+      else
+        CHECK(difference(outputs, plain) < (name == "dynamic" ? tolerance : 1e-3f));
+    }
+  }
 }
