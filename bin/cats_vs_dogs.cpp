@@ -49,6 +49,7 @@ struct Arguments {
   std::int64_t batch = 0;
   std::int64_t test_above = 0;
   std::string out = "cats-vs-dogs";
+  std::string tensorboard;
   bool strict = false;
   bool quick = false;
 };
@@ -98,6 +99,8 @@ void add_options(CLI::App& app, Arguments& arguments) {
       ->check(CLI::Range(1, 1'000'000'000));
   app.add_option("--out", arguments.out, "Folder for the results; finished experiments in it are kept")
       ->capture_default_str();
+  app.add_option("--tensorboard", arguments.tensorboard,
+                 "Folder for event files of the trainings, for tensorboard --logdir");
   app.add_flag("--strict", arguments.strict, "A photo that cannot be read is an error");
   app.add_flag(
       "--quick", arguments.quick,
@@ -171,6 +174,7 @@ std::vector<PhotoExperiment> make_experiments(const Arguments& arguments) {
                                       .batch = arguments.batch,
                                       .train_limit = arguments.quick ? 2 * kQuickTrain : 0},
                            .weights = arguments.weights,
+                           .test_above = arguments.test_above,
                            .freeze = arguments.freeze,
                            .rates = rates,
                            .schedule = schedule,
@@ -193,7 +197,7 @@ const layers::ModelInfo& find_photo_model(const std::string& name) {
 void check_start(const Arguments& arguments, const std::vector<PhotoExperiment>& experiments,
                  const layers::ModelInfo& info) {
   const auto model = info.make();
-  if (!arguments.weights.empty()) layers::load_pretrained(*model, info.name, arguments.weights);
+  if (!arguments.weights.empty()) load_start(*model, std::string(info.name), arguments.weights);
   try {
     if (!arguments.freeze.empty()) layers::freeze(*model, arguments.freeze);
   } catch (const Error& error) {
@@ -254,6 +258,7 @@ int run(Arguments arguments, const std::string& command) {
     const CellOptions options{.quiet = arguments.common.quiet,
                               .title = fmt::format("[{}/{}] {}", i + 1, experiments.size(), id),
                               .command = command,
+                              .tensorboard = arguments.tensorboard,
                               .interrupt = interrupt.flag()};
     cells[i] = run_photo_cell(experiments[i], data, folder, options);
     if (cells[i].is_null()) {

@@ -1,8 +1,6 @@
 // The table of optimisations by methods: the tutorial model pruned, clustered, quantized and combinations of
 // these, each run as checkpoint, fp32, fp16, dynamic, uint8 and int16x8 file; accuracy, time, size.
 
-#include "estimate.h"
-#include "grid.h"
 #include "grid_program.h"
 #include "method.h"
 #include "method_report.h"
@@ -43,13 +41,8 @@ CellConfig cell_of(const Arguments& arguments, const std::string& optimisation, 
 }
 
 struct Plan {
-  std::vector<Job> jobs;
-  std::vector<CellConfig> configs;  ///< by job
-  std::vector<Cell> cells;          ///< by job; null: not there yet
-
-  std::size_t place_of(const std::string& id) const {
-    return static_cast<std::size_t>(std::ranges::find(jobs, id, &Job::id) - jobs.begin());
-  }
+  GridWork work;
+  std::vector<Cell> cells;  ///< by job; null: not there yet
 };
 
 /// The rows that are wanted and, before them, what they start from.
@@ -69,8 +62,8 @@ Plan make_plan(const Arguments& arguments, const ResultFolder& folder) {
       job.measured = std::ranges::find(arguments.optimisations, name) != arguments.optimisations.end();
       if (const std::string from = optimised_from(name); !from.empty())
         job.needs.push_back(cell_of(arguments, from, seed).id());
-      plan.jobs.push_back(std::move(job));
-      plan.configs.push_back(config);
+      plan.work.jobs.push_back(std::move(job));
+      plan.work.configs.push_back(config);
       plan.cells.push_back(std::move(cell));
     }
   }
@@ -97,57 +90,27 @@ int run(const Arguments& arguments, const std::string& command) {
                               .tensorboard = arguments.grid.tensorboard,
                               .status = stderr,
                               .interrupt = interrupt.flag()};
-    return train_optimisation(plan.configs.back(), data, folder, options) ? 0 : interrupt.exit_code();
+    return train_optimisation(plan.work.configs.back(), data, folder, options) ? 0 : interrupt.exit_code();
   }
-  const bool quiet = arguments.grid.common.quiet;
-  if (data.generated && !quiet)
-    fmt::print(stderr, "{} is generated: the results say nothing about real data\n", arguments.grid.dataset);
-
-  const Threads threads = share_threads(arguments.grid.common.threads, plan.jobs.size());
-  set_num_threads(1);
-  TrainingEstimate estimate;
-  for (std::size_t i = 0; i < plan.jobs.size(); ++i)
-    if (!plan.jobs[i].finished)
-      plan.jobs[i].seconds =
-          estimate.seconds(like_grid(plan.configs[i]), training_images(plan.configs[i], data));
-  if (arguments.grid.dry_run) {
-    std::fputs(plan_text(plan.jobs, threads).c_str(), stdout);
-    return 0;
-  }
-  const GridHooks hooks{.worker =
-                            [&](const std::string& id) {
-                              const CellConfig& config = plan.configs[plan.place_of(id)];
-                              std::vector<std::string> result =
-                                  worker_arguments(arguments.grid, config, threads.each);
-                              result.insert(result.end(), {"--optimisations", config.kind});
-                              return result;
-                            },
-                        .measure =
-                            [&](const std::string& id) {
-                              const std::size_t i = plan.place_of(id);
-                              plan.cells[i] = run_optimisation(plan.configs[i], data, folder,
-                                                               {.quiet = true, .command = command});
-                              return summary(plan.cells[i]);
-                            }};
-  const GridOutcome outcome =
-      run_grid(plan.jobs, hooks, {.at_once = threads.at_once, .quiet = quiet, .interrupt = interrupt.flag()});
-  if (outcome.interrupted) {
-    fmt::print(stderr, "interrupted; the same command goes on from here\n");
-    return interrupt.exit_code();
-  }
-  std::vector<Cell> cells;
-  for (const Cell& cell : plan.cells)
-    if (!cell.is_null()) cells.push_back(cell);
-  if (!cells.empty()) {
+  plan.work.like = like_grid;
+  plan.work.worker_options = [](const CellConfig& config) {
+    return std::vector<std::string>{"--optimisations", config.kind};
+  };
+  plan.work.measure = [&](std::size_t job, const CellOptions& options) {
+    return summary(plan.cells[job] = run_optimisation(plan.work.configs[job], data, folder, options));
+  };
+  plan.work.report = [&] {
+    std::vector<Cell> cells;
+    for (const Cell& cell : plan.cells)
+      if (!cell.is_null()) cells.push_back(cell);
+    if (cells.empty()) return;
     if (data.generated) fmt::print("Generated data ({}), not MNIST:\n", arguments.grid.dataset);
     std::fputs("accuracy in % / ms for the test set one by one / KB\n", stdout);
     std::fputs(to_text(method_table(method_results(cells))).c_str(), stdout);
     for (const std::string& line : write_method_report(cells, folder, command))
       fmt::print(stderr, "lathe-method-table: {}\n", line);
-  }
-  if (outcome.failed.empty()) return 0;
-  fail("{} of {} trainings failed; the first: {}: {}", outcome.failed.size(), plan.jobs.size(),
-       outcome.failed[0].id, outcome.failed[0].reason);
+  };
+  return run_grid_program(plan.work, arguments.grid, data, command);
 }
 
 }  // namespace

@@ -2,8 +2,6 @@
 // measures, reports.
 
 #include "cell.h"
-#include "estimate.h"
-#include "grid.h"
 #include "grid_program.h"
 #include "kind.h"
 #include "recipe.h"
@@ -95,7 +93,7 @@ std::vector<Job> make_jobs(const std::vector<CellConfig>& grid, const std::vecto
     const bool done = !finished[i].is_null();
     for (const CellConfig& needed : trained_before(grid[i])) {
       const bool in_grid = std::ranges::find(grid, needed.id(), &CellConfig::id) != grid.end();
-      if (!in_grid && !done) add(needed, false, false);
+      if (!in_grid) add(needed, false, done);  // finished ones too: their number decides on the threads
     }
     add(grid[i], true, done);
   }
@@ -139,65 +137,32 @@ int run(Arguments arguments, const std::string& command) {
     set_num_threads(arguments.grid.common.threads);
     return train_only(arguments, grid, data);
   }
-  const bool quiet = arguments.grid.common.quiet;
-  if (data.generated && !quiet)
-    fmt::print(stderr, "{} is generated: the results say nothing about real data\n", arguments.grid.dataset);
-
-  std::vector<CellConfig> configs;
-  std::vector<Job> jobs = make_jobs(grid, cells, configs);
-  const Threads threads = share_threads(arguments.grid.common.threads, jobs.size());
-  set_num_threads(1);
-  TrainingEstimate estimate;
-  for (std::size_t i = 0; i < jobs.size(); ++i)
-    if (!jobs[i].finished) jobs[i].seconds = estimate.seconds(configs[i], training_images(configs[i], data));
-  if (arguments.grid.dry_run) {
-    std::fputs(plan_text(jobs, threads).c_str(), stdout);
-    return 0;
-  }
-  if (arguments.grid.common.threads > 0) set_num_threads(arguments.grid.common.threads);
-
-  const auto place_of = [&](const std::string& id) {
-    return static_cast<std::size_t>(std::ranges::find(grid, id, &CellConfig::id) - grid.begin());
+  GridWork work;
+  work.jobs = make_jobs(grid, cells, work.configs);
+  work.worker_options = [&](const CellConfig& config) {
+    std::vector<std::string> result{"--bases", config.base, "--kinds", config.kind};
+    if (arguments.quick) result.emplace_back("--quick");
+    return result;
   };
-  const GridHooks hooks{
-      .worker =
-          [&](const std::string& id) {
-            const auto i = static_cast<std::size_t>(std::ranges::find(jobs, id, &Job::id) - jobs.begin());
-            std::vector<std::string> result = worker_arguments(arguments.grid, configs[i], threads.each);
-            result.insert(result.end(), {"--bases", configs[i].base, "--kinds", configs[i].kind});
-            if (arguments.quick) result.emplace_back("--quick");
-            return result;
-          },
-      .measure =
-          [&](const std::string& id) {
-            const std::size_t i = place_of(id);
-            cells[i] = run_cell(grid[i], data, folder, {.quiet = true, .command = command});
-            write_report(folder, {.command = command, .figures = false});
-            return summary(cells[i]);
-          }};
-  const optim::InterruptGuard interrupt;
-  const GridOutcome outcome =
-      run_grid(jobs, hooks, {.at_once = threads.at_once, .quiet = quiet, .interrupt = interrupt.flag()});
-  if (outcome.interrupted) {
-    fmt::print(stderr, "interrupted; the same command goes on from here\n");
-    return interrupt.exit_code();
-  }
-  std::vector<Row> rows;
-  for (const Cell& cell : cells)
-    if (!cell.is_null()) rows.push_back(make_row(cell));
-  std::vector<Failure> failures;
-  for (const auto& failed : outcome.failed) failures.push_back({failed.id, failed.reason});
-  write_failures(folder, failures);
-  if (!rows.empty()) {
+  work.measure = [&](std::size_t job, const CellOptions& options) {
+    const CellConfig& config = work.configs[job];
+    const auto place = std::ranges::find(grid, config.id(), &CellConfig::id) - grid.begin();
+    Cell& cell = cells[static_cast<std::size_t>(place)] = run_cell(config, data, folder, options);
+    write_report(folder, {.command = command, .figures = false});
+    return summary(cell);
+  };
+  work.report = [&] {
+    std::vector<Row> rows;
+    for (const Cell& cell : cells)
+      if (!cell.is_null()) rows.push_back(make_row(cell));
+    if (rows.empty()) return;
     if (data.generated) fmt::print("Generated data ({}), not MNIST:\n", arguments.grid.dataset);
     std::fputs(to_text(overview_table(rows)).c_str(), stdout);
     if (arguments.grid.seeds.size() > 1) fmt::print("\n{}", to_text(seed_table(group_rows(rows))));
     for (const std::string& line : write_report(folder, {.command = command}))
       fmt::print(stderr, "lathe-mnist-report: {}\n", line);
-  }
-  if (outcome.failed.empty()) return 0;
-  fail("{} of {} experiments failed; the first: {}: {}", outcome.failed.size(), jobs.size(),
-       outcome.failed[0].id, outcome.failed[0].reason);
+  };
+  return run_grid_program(work, arguments.grid, data, command);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include <lathe/base/error.h>
 #include <lathe/base/io.h>
+#include <lathe/base/parallel.h>
 #include <lathe/compress/quantize.h>
 #include <lathe/compress/trace.h>
 #include <lathe/graph/model_file.h>
@@ -112,7 +113,8 @@ Cell make_cell(const CellConfig& config, const datasets::Named& data, const Cell
   return {{"config", config_json(config)},
           {"command", options.command},
           {"generated_data", data.generated},
-          {"environment", describe_machine()}};
+          {"environment",
+           describe_machine(options.training_threads > 0 ? options.training_threads : num_threads())}};
 }
 
 Cell find_cell(const CellConfig& config, const ResultFolder& folder) {
@@ -155,7 +157,7 @@ Cell deploy_cell(const CellConfig& config, const TrainedModel& trained, const da
                   {"seed", config.seed}, {"epochs", config.epochs}, {"batch", config.batch}};
   describe_model(model, float_graph, results);
   if (trained.unique_weights > 0) results["unique_weights"] = trained.unique_weights;
-  results["checkpoint_bytes"] = std::filesystem::file_size(folder.checkpoint(id));
+  results["checkpoint_bytes"] = std::filesystem::file_size(trained.checkpoint);
   const std::pair<const char*, graph::Graph> variants[] = {
       {"float", float_graph},
       {"fp16", compress::to_half(float_graph)},

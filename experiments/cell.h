@@ -36,6 +36,10 @@ struct ResultFolder {
   std::filesystem::path checkpoint(const std::string& id) const {
     return root / "checkpoints" / (id + ".safetensors");
   }
+  /// The weights of a trained model by themselves, where they are kept.
+  std::filesystem::path weights(const std::string& id) const {
+    return root / "models" / (id + ".safetensors");
+  }
   std::filesystem::path best_weights(const std::string& id) const {
     return root / "checkpoints" / (id + ".best.safetensors");
   }
@@ -61,6 +65,7 @@ std::vector<Cell> read_cells(const ResultFolder& folder);
 
 struct CellOptions {
   bool quiet = false;
+  int training_threads = 0;           ///< 0: num_threads()
   std::string title;                  ///< in front of progress lines
   std::string command;                ///< what is kept in the cell as its maker
   std::filesystem::path tensorboard;  ///< folder for event files, one folder in it by cell; empty: none

@@ -11,6 +11,7 @@
 
 #include <poll.h>
 #include <algorithm>
+#include <exception>
 #include <memory>
 
 namespace lathe::experiments {
@@ -67,8 +68,12 @@ class Run {
       if (needs == State::failed) {
         fail_job(i, "what it starts from failed");
       } else if (needs == State::done && workers_.size() < static_cast<std::size_t>(options_.at_once)) {
-        workers_.push_back(std::make_unique<Worker>(jobs_[i].id, hooks_.worker(jobs_[i].id)));
-        states_[i] = State::training;
+        try {
+          workers_.push_back(std::make_unique<Worker>(jobs_[i].id, hooks_.worker(jobs_[i].id)));
+          states_[i] = State::training;
+        } catch (const std::exception& error) {
+          fail_job(i, error.what());
+        }
       }
     }
   }
@@ -88,7 +93,7 @@ class Run {
       try {
         view_.measuring(jobs_[i].id);
         line = hooks_.measure(jobs_[i].id);
-      } catch (const Error& error) {
+      } catch (const std::exception& error) {  // of files and memory too: the other trainings go on
         fail_job(i, error.what());
       }
       for (const auto& other : workers_) other->resume();

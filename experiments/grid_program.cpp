@@ -1,5 +1,17 @@
 #include "grid_program.h"
 
+#include "estimate.h"
+#include "guide.h"
+#include "rows.h"
+#include "train.h"
+
+#include <lathe/base/error.h>
+#include <lathe/base/parallel.h>
+#include <lathe/optim/interrupt.h>
+
+#include <algorithm>
+#include <cstdio>
+
 namespace lathe::experiments {
 
 void add_grid_options(CLI::App& app, GridArguments& arguments) {
@@ -44,9 +56,62 @@ std::vector<std::string> worker_arguments(const GridArguments& arguments, const 
   return result;
 }
 
+std::size_t GridWork::place_of(const std::string& id) const {
+  return static_cast<std::size_t>(std::ranges::find(jobs, id, &Job::id) - jobs.begin());
+}
+
+int run_grid_program(GridWork& work, const GridArguments& arguments, const datasets::Named& data,
+                     const std::string& command) {
+  const bool quiet = arguments.common.quiet;
+  if (data.generated && !quiet)
+    fmt::print(stderr, "{} is generated: the results say nothing about real data\n", arguments.dataset);
+
+  const int all_threads = arguments.common.threads > 0 ? arguments.common.threads : num_threads();
+  const Threads threads = share_threads(all_threads, work.jobs.size());
+  set_num_threads(1);
+  TrainingEstimate estimate;
+  for (std::size_t i = 0; i < work.jobs.size(); ++i)
+    if (!work.jobs[i].finished)
+      work.jobs[i].seconds =
+          estimate.seconds(work.like(work.configs[i]), training_images(work.configs[i], data));
+  set_num_threads(all_threads);
+  if (arguments.dry_run) {
+    std::fputs(plan_text(work.jobs, threads).c_str(), stdout);
+    return 0;
+  }
+
+  const GridHooks hooks{
+      .worker =
+          [&](const std::string& id) {
+            const CellConfig& config = work.configs[work.place_of(id)];
+            std::vector<std::string> result = worker_arguments(arguments, config, threads.each);
+            std::ranges::copy(work.worker_options(config), std::back_inserter(result));
+            return result;
+          },
+      .measure =
+          [&](const std::string& id) {
+            return work.measure(work.place_of(id),
+                                {.quiet = true, .training_threads = threads.each, .command = command});
+          }};
+  const optim::InterruptGuard interrupt;
+  const GridOutcome outcome =
+      run_grid(work.jobs, hooks, {.at_once = threads.at_once, .quiet = quiet, .interrupt = interrupt.flag()});
+  if (outcome.interrupted) {
+    fmt::print(stderr, "interrupted; the same command goes on from here\n");
+    return interrupt.exit_code();
+  }
+  std::vector<Failure> failures;
+  for (const auto& failed : outcome.failed) failures.push_back({failed.id, failed.reason});
+  write_failures({arguments.out}, failures);
+  work.report();
+  if (failures.empty()) return 0;
+  fail("{} of {} experiments failed; the first: {}: {}", failures.size(), work.jobs.size(), failures[0].id,
+       failures[0].reason);
+}
+
 std::string command_line(const std::string& program, int argc, char** argv) {
   std::string command = program;
-  for (int i = 1; i < argc; ++i) command += std::string(" ") + argv[i];
+  for (int i = 1; i < argc; ++i) command += " " + shell_quote(argv[i]);
   return command;
 }
 

@@ -16,6 +16,18 @@ bool within(const Candidate& candidate, const Limits& limits) {
          (!limits.min_accuracy || candidate.accuracy >= *limits.min_accuracy);
 }
 
+/// Cells of photos say how these were split.
+std::string split_options(const Cell& cell) {
+  const auto start = cell.find("start");
+  if (start == cell.end() || !start->is_object()) return {};
+  const auto option = [](const char* name, const Cell& values, const char* key) {
+    const auto value = values.find(key);
+    const bool given = value != values.end() && value->is_number_integer() && *value != 0;
+    return given ? fmt::format(" {} {}", name, value->dump()) : "";
+  };
+  return option("--test-above", *start, "test_above") + option("--seed", cell["config"], "seed");
+}
+
 }  // namespace
 
 std::vector<Candidate> candidates(const Results& run) {
@@ -36,6 +48,7 @@ std::vector<Candidate> candidates(const Results& run) {
                         .dataset = config.contains("dataset") && config["dataset"].is_string()
                                        ? config["dataset"].get<std::string>()
                                        : "mnist",
+                        .split = split_options(row.cell),
                         .accuracy = *accuracy,
                         .bytes = *bytes,
                         .median_ms = *median});
@@ -100,8 +113,8 @@ std::string shell_quote(const std::string& text) {
 }
 
 std::string try_command(const Candidate& candidate) {
-  return fmt::format("lathe eval {} --dataset {}", shell_quote(candidate.file.string()),
-                     shell_quote(candidate.dataset));
+  return fmt::format("lathe eval {} --dataset {}{}", shell_quote(candidate.file.string()),
+                     shell_quote(candidate.dataset), candidate.split);
 }
 
 }  // namespace lathe::experiments

@@ -14,7 +14,8 @@ struct Candidate {
   std::string id, base, kind, variant;
   std::filesystem::path file;
   std::string dataset;
-  double accuracy = 0;  ///< share
+  std::string split = {};  ///< options that name its test set, where they are not the defaults
+  double accuracy = 0;     ///< share
   double bytes = 0;
   double median_ms = 0;
 };

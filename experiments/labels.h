@@ -26,11 +26,12 @@ struct PlacedLabel {
   bool free = true;     ///< it overlaps nothing; else there was no room
 };
 
-/// Where texts of a font of this size can stand so that none overlaps another one, a point or the border of
-/// `area`, each as near to its point as it can. Lines (the front) are avoided where that is possible.
 struct Line {
   double x0 = 0, y0 = 0, x1 = 0, y1 = 0;
 };
+
+/// Where texts of a font of this size can stand so that none overlaps another one, a point or the border of
+/// `area`, each as near to its point as it can. Lines (the front) are avoided where that is possible.
 std::vector<PlacedLabel> place_labels(const std::vector<LabelledPoint>& points, const Box& area,
                                       const std::vector<Line>& lines, double font_size);
 

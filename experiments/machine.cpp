@@ -1,6 +1,5 @@
 #include "machine.h"
 
-#include <lathe/base/parallel.h>
 #include <lathe/runtime/plan.h>
 #include <lathe/version.h>
 
@@ -23,11 +22,11 @@ std::string processor_name() {
 
 }  // namespace
 
-nlohmann::ordered_json describe_machine() {
+nlohmann::ordered_json describe_machine(int training_threads) {
   const auto now = std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
   return {{"processor", processor_name()},
           {"cores", std::thread::hardware_concurrency()},
-          {"training_threads", num_threads()},
+          {"training_threads", training_threads},
           {"latency_threads", 1},
           {"kernel_level", std::string(runtime::to_string(runtime::best_level()))},
           {"compiler", __VERSION__},

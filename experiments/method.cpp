@@ -166,7 +166,7 @@ Cell run_optimisation(const CellConfig& config, const datasets::Named& data, con
 
   const std::string id = config.id();
   Cell results = {
-      {"checkpoint", measure_checkpoint(*trained, folder.root / "models" / (id + ".safetensors"), data)}};
+      {"checkpoint", measure_checkpoint(*trained, folder.weights(id), data)}};
   for (const auto& [method, graph] : methods)
     results[method] = measure_method(graph, folder.model(id, method), data);
   Cell cell = make_cell(config, data, options);

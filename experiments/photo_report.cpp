@@ -31,8 +31,8 @@ Section results(const std::vector<Row>& rows) {
   Section section{"Stages", {}};
   section.blocks.emplace_back(
       Paragraph{"Accuracy of the test photos through the deployed file; latency of one photo on one thread. "
-                "Every stage but "
-                "the first starts from the trained baseline."});
+                "All others start "
+                "from the trained baseline."});
   section.blocks.emplace_back(TableBlock{"A row for each stage", stage_table(rows)});
   section.blocks.emplace_back(TableBlock{"All variants of each stage", variant_table(rows), true});
   return section;

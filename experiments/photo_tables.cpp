@@ -62,7 +62,8 @@ Table variant_table(const std::vector<Row>& rows) {
   Table table{{"stage", "variant", "accuracy %", "bytes", "fp32 baseline / bytes", "median ms",
                "90th percentile ms", "arena bytes"},
               {}};
-  const auto baseline = rows.empty() ? std::nullopt : rows[0].number("float_bytes");
+  const auto first = std::ranges::find(rows, "baseline", &Row::kind);
+  const auto baseline = first == rows.end() ? std::nullopt : first->number("float_bytes");
   for (const Row& row : rows)
     for (const std::string& variant : variants_of(rows)) {
       const auto value = [&](const char* column, std::string (*format)(double)) {

@@ -27,7 +27,7 @@ PublishedTotals published_totals(layers::Module& model);
 /// A row for each experiment: accuracy, file bytes and latency of fp32 and int8.
 Table stage_table(const std::vector<Row>& rows);
 
-/// A row for each experiment and variant of its deployed files, the first experiment being the baseline.
+/// A row for each experiment and variant of its deployed files.
 Table variant_table(const std::vector<Row>& rows);
 
 /// Parameters as published, and those of the deployed model.

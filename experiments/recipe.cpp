@@ -16,6 +16,9 @@ Recipe photo_recipe(std::string_view model, const Kind& kind) {
   if (kind.is_baseline()) return recipe;
   recipe.from_baseline = true;
   recipe.peak_learning_rate = pretrained ? 1e-4f : 5e-4f;
+  // The first layers hold 1 % of the weights and lose most: without half of the weights of one of them the
+  // loss of 320 validation photos rises from 0.024 by up to 0.033; of no later layer by more than 0.010.
+  if (pretrained) recipe.dense = {"features.[0-4].*"};
   if (kind.prunes() && kind.clusters > 0) recipe.clusters_from = recipe.pruned_by;
   return recipe;
 }

@@ -8,7 +8,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace lathe::experiments {
 
@@ -34,6 +36,7 @@ struct Recipe {
   bool from_baseline = false;        ///< starts with the weights of the trained baseline of the same seed
   float pruned_by = 0.5f;            ///< share of the steps after which the sparsity is final
   float sparsity_from = 0;           ///< where the pruning schedule begins
+  std::vector<std::string> dense = {};  ///< globs of layers that are not pruned
   float clusters_from = 0;           ///< share of the steps after which weights are clustered
   bool codebook_per_channel = false;
   float temperature = 2;     ///< of distillation

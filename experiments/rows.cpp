@@ -32,13 +32,19 @@ Row read_row(const std::filesystem::path& path) {
   }
 }
 
-void read_failures(Results& run) {
-  const auto path = run.folder.root / "failed.json";
-  if (!std::filesystem::exists(path)) return;
+/// {"id": "reason"}; without the file an empty object, null when it is damaged.
+Cell read_failed(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) return Cell::object();
   const auto bytes = read_file(path);
   const auto* text = reinterpret_cast<const char*>(bytes.data());
-  const Cell failed = Cell::parse(text, text + bytes.size(), nullptr, false);
-  if (!failed.is_object()) {
+  Cell failed = Cell::parse(text, text + bytes.size(), nullptr, false);
+  return failed.is_object() ? failed : Cell(nullptr);
+}
+
+void read_failures(Results& run) {
+  const auto path = run.folder.root / "failed.json";
+  const Cell failed = read_failed(path);
+  if (failed.is_null()) {
     run.problems.push_back(fmt::format("{} is not a list of failures", path.string()));
     return;
   }
@@ -59,8 +65,11 @@ void read_failures(Results& run) {
 void write_failures(const ResultFolder& folder, const std::vector<Failure>& failures) {
   const auto path = folder.root / "failed.json";
   Cell failed = Cell::object();
+  const Cell before = read_failed(path);
+  for (const auto& [id, reason] : before.items())
+    if (!std::filesystem::exists(folder.cell(id))) failed[id] = reason;
   for (const Failure& failure : failures) failed[failure.id] = failure.reason;
-  if (failures.empty())
+  if (failed.empty())
     std::filesystem::remove(path);
   else
     write_file(path, failed.dump(2, ' ', false, Cell::error_handler_t::replace) + "\n");

@@ -33,7 +33,8 @@ struct Failure {
   std::string id, reason;
 };
 
-/// Keeps what failed in failed.json, so that a report made later names it; none: removes the file.
+/// Adds what failed to failed.json, so that a report made later names it, and takes out what has a result by
+/// now. The file is there while it names any.
 void write_failures(const ResultFolder& folder, const std::vector<Failure>& failures);
 
 Row make_row(const Cell& cell);

@@ -37,12 +37,26 @@ std::int64_t share_of(std::int64_t steps, float share) {
   return std::max<std::int64_t>(1, static_cast<std::int64_t>(share * static_cast<float>(steps)));
 }
 
-compress::Selection linear_layers(bool only_these) {
-  return only_these ? compress::Selection{.types = {"Linear"}} : compress::Selection{};
+/// All layers, or the linear ones of the head: networks for photos have others, within squeeze-and-excite.
+compress::Selection selected_layers(const layers::Module& model, bool only_linear) {
+  if (!only_linear) return {};
+  compress::Selection selection{.types = {"Linear"}};
+  if (dynamic_cast<const layers::ImageClassifier*>(&model) != nullptr) selection.patterns = {"classifier.*"};
+  return selection;
 }
 
-compress::PruneOptions pruning(const Kind& kind, const Recipe& recipe, std::int64_t steps) {
-  const compress::Selection layers = linear_layers(kind.prune_dense);
+/// What is frozen stays as it is: no pass changes its weights.
+bool is_trained(const std::string&, const layers::Module& layer) {
+  return std::ranges::any_of(layer.parameters(), [](const layers::NamedParameter& named) {
+    return named.parameter.master().requires_grad();
+  });
+}
+
+compress::PruneOptions pruning(const layers::Module& model, const Kind& kind, const Recipe& recipe,
+                               std::int64_t steps) {
+  compress::Selection layers = selected_layers(model, kind.prune_dense);
+  if (!kind.prune_dense) layers.exclude = recipe.dense;
+  layers.visitor = is_trained;
   if (kind.pattern)
     return {.schedule = compress::ConstantSparsity{}, .structure = *kind.pattern, .layers = layers};
   const std::int64_t end = share_of(steps, recipe.pruned_by);
@@ -60,7 +74,8 @@ compress::ClusterOptions clustering(const Kind& kind, const Recipe& recipe, bool
           .per_channel = recipe.codebook_per_channel,
           .init = kind.centroid_init,
           .preserve_sparsity = sparse,
-          .begin = recipe.clusters_from > 0 ? share_of(steps, recipe.clusters_from) : 0};
+          .begin = recipe.clusters_from > 0 ? share_of(steps, recipe.clusters_from) : 0,
+          .layers = {.visitor = is_trained}};
 }
 
 std::int64_t most_values(const std::vector<compress::ClusteredWeight>& weights) {
@@ -88,13 +103,13 @@ std::vector<std::unique_ptr<optim::Callback>> attach_passes(layers::Module& mode
   std::vector<std::unique_ptr<optim::Callback>> passes;
   if (start.keep_zeros) compress::from_zeros(model);
   if (start.keep_values) compress::from_unique(model, {.per_channel = recipe.codebook_per_channel});
-  if (kind.prunes()) passes.push_back(compress::prune(model, pruning(kind, recipe, steps)));
+  if (kind.prunes()) passes.push_back(compress::prune(model, pruning(model, kind, recipe, steps)));
   if (kind.clusters > 0)
     passes.push_back(
         compress::cluster(model, clustering(kind, recipe, kind.prunes() || start.keep_zeros, steps)));
   if (kind.quantization_aware)
     passes.push_back(compress::quantize_aware(model, calibration[0].shape().with(0, 1), calibration,
-                                              {.layers = linear_layers(kind.quantize_dense)}));
+                                              {.layers = selected_layers(model, kind.quantize_dense)}));
   return passes;
 }
 
@@ -109,8 +124,8 @@ datasets::DatasetPtr augmented(datasets::DatasetPtr images, const Recipe& recipe
   return images;
 }
 
-/// Can the head be trained on features that are computed once? When nothing before it is trained, and no
-/// pass works on it.
+/// Can the head be trained on features that are computed once? When nothing before it is trained, and no pass
+/// works on anything but the head.
 bool trains_head_only(layers::ImageClassifier& model, const Kind& kind) {
   const bool head_passes =
       kind.clusters == 0 && !kind.quantization_aware && !kind.distil && (!kind.prunes() || kind.prune_dense);
@@ -200,13 +215,14 @@ std::optional<TrainedModel> train_model(const CellConfig& config, const Kind& ki
                                                      .cache = recipe.shift_pixels == 0 && !recipe.flip})
                            : optim::Loss{},
        .checkpoint = folder.checkpoint(id),
-       .model_name = config.base,
+       .model_name = task.head == nullptr ? config.base : "",
        .interrupt = options.interrupt});
   for (auto& pass : passes) trainer.add(std::move(pass));
   const optim::BestCheckpoint* best = nullptr;
   if (recipe.rate_schedule == RateSchedule::plateau) {
     trainer.add(std::make_unique<optim::ReduceOnPlateau>(kPlateau));
-    auto keep = std::make_unique<optim::BestCheckpoint>(folder.best_weights(id), true, config.base);
+    auto keep = std::make_unique<optim::BestCheckpoint>(folder.best_weights(id), true,
+                                                        task.head == nullptr ? config.base : "");
     best = keep.get();
     trainer.add(std::move(keep));
   }
@@ -223,6 +239,8 @@ std::optional<TrainedModel> train_model(const CellConfig& config, const Kind& ki
   result.tensor_bytes = memory.used_bytes + memory.cached_bytes;
   const auto clustered = compress::clustered_weights(model);
   compress::strip(model);
+  result.checkpoint = folder.checkpoint(id);
+  if (task.head != nullptr) layers::save_weights(model, config.base, result.checkpoint = folder.weights(id));
   result.quantization_aware = kind.quantization_aware;
   result.unique_weights = most_values(clustered);
   result.seconds = trained.seconds;

@@ -14,7 +14,8 @@ namespace lathe::experiments {
 /// A model trained with its passes, which are baked into its weights.
 struct TrainedModel {
   std::unique_ptr<layers::Module> model;
-  std::vector<Tensor> calibration;  ///< batches of training images, without random transforms
+  std::vector<Tensor> calibration;   ///< batches of training images, without random transforms
+  std::filesystem::path checkpoint;  ///< the file with all its weights
   bool quantization_aware = false;
   std::int64_t unique_weights = 0;  ///< most different values in a clustered weight; 0: none is clustered
   double seconds = 0;

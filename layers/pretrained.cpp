@@ -81,16 +81,20 @@ Pretrained load_pretrained(Module& module, const std::vector<NamedTensor>& tenso
   return result;
 }
 
-Pretrained load_pretrained(Module& module, std::string_view model, const std::filesystem::path& path) {
-  const Checkpoint checkpoint = load_safetensors(path);
+Pretrained load_pretrained(Module& module, std::string_view model, const std::vector<NamedTensor>& tensors,
+                           const std::string& from) {
   const auto holds = [&](std::string_view name) {
-    return std::ranges::find(checkpoint.tensors, name, &NamedTensor::name) != checkpoint.tensors.end();
+    return std::ranges::find(tensors, name, &NamedTensor::name) != tensors.end();
   };
   PretrainedOptions options{.head = "classifier"};
   // Files from elsewhere leave the normalisation to whoever reads the images.
   if (model == "mobilenet_v2" && !holds("normalize.mean"))
     options.name = [](const std::string& name) { return below(name, "normalize") ? std::string() : name; };
-  return load_pretrained(module, checkpoint.tensors, path.string(), options);
+  return load_pretrained(module, tensors, from, options);
+}
+
+Pretrained load_pretrained(Module& module, std::string_view model, const std::filesystem::path& path) {
+  return load_pretrained(module, model, load_safetensors(path).tensors, path.string());
 }
 
 std::vector<NamedParameter> match_parameters(const std::vector<NamedParameter>& parameters,

@@ -21,7 +21,7 @@ struct Arguments {
   std::int64_t images = 1024;
   std::string estimator = "min-max";
   double percentage = compress::CalibrationOptions{}.percentage;
-  std::string data;
+  DataOptions data;
   std::string input = "f32", output = "f32";
   std::string target;
 };
@@ -66,6 +66,9 @@ int convert(const Arguments& arguments) {
   if (!integer && (arguments.input == "u8" || arguments.output == "u8"))
     throw experiments::UsageError(fmt::format(
         "convert: --input u8 and --output u8 are for int8 and int16x8, not for {}", arguments.to));
+  if (arguments.to == "int16x8" && arguments.estimator == "mse")
+    throw experiments::UsageError(
+        "convert: --estimator mse is for int8: 16 bits have room for all that was seen (min-max)");
   if (arguments.common.threads > 0) set_num_threads(arguments.common.threads);
   const graph::Graph given = load_network(arguments.file);
   std::vector<compress::FloatNode> left_float;
@@ -122,7 +125,7 @@ void add_convert(CLI::App& app, Run& run) {
       ->check(CLI::IsMember({"f32", "u8"}))
       ->capture_default_str();
   command->add_option("-o,--out", arguments->target, "File to write")->required();
-  experiments::add_data_option(*command, arguments->data);
+  add_data_options(*command, arguments->data);
   experiments::add_common_options(*command, arguments->common);
   command->callback([&run, arguments] { run = [arguments] { return convert(*arguments); }; });
 }

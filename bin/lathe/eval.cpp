@@ -15,7 +15,7 @@ struct Arguments {
   experiments::CommonOptions common;
   std::string file;
   std::string dataset = "mnist";
-  std::string data;
+  DataOptions data;
   bool json = false;
 };
 
@@ -54,7 +54,7 @@ void add_eval(CLI::App& app, Run& run) {
       ->add_option("--dataset", arguments->dataset,
                    "Data set: a folder of the data folder, or synthetic-digits")
       ->capture_default_str();
-  experiments::add_data_option(*command, arguments->data);
+  add_data_options(*command, arguments->data);
   command->add_flag("--json", arguments->json, "Print one line of JSON");
   experiments::add_common_options(*command, arguments->common);
   command->callback([&run, arguments] { run = [arguments] { return evaluate_file(*arguments); }; });

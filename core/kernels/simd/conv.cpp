@@ -275,30 +275,24 @@ void mask_periodic(Clamp clamp, std::int64_t rows, std::int64_t size, std::int64
     for (std::int64_t c = 0; c < o; ++c) dbias[c] += lanes[first + c];
 }
 
-/// Any number of channels: a few pixels at a time, so that memory is read in its order and a sum fetched once
-/// for them.
+/// Any number of channels, a vector of them at a time.
 void mask_channels(Clamp clamp, std::int64_t rows, std::int64_t pixels, std::int64_t o, const float* y,
                    const float* dy, std::int64_t in_row, float* out, std::int64_t out_row, float* dbias) {
-  constexpr std::int64_t kPixels = 4;
-  for (std::int64_t i = 0; i < rows; ++i)
-    for (std::int64_t j = 0; j < pixels; j += kPixels) {
-      const std::int64_t count = pixels - j < kPixels ? pixels - j : kPixels;
-      const std::int64_t in = i * in_row + j * o;
-      float* const to = out != nullptr ? out + i * out_row + j * o : nullptr;
-      for (std::int64_t c = 0; c < o; c += kWidth) {
-        const Lanes lanes = first_lanes(o - c);
-        Vec sum = zero();
-        for (std::int64_t k = c; k < count * o; k += o) {
-          if (clamp != Clamp::none) fetch_ahead(y + in + k);
-          fetch_ahead(dy + in + k);
-          const Vec output = clamp != Clamp::none ? load(y + in + k, lanes) : zero();
-          const Vec grad = passed(clamp, output, load(dy + in + k, lanes));
-          if (to != nullptr) store(to + k, grad, lanes);
-          sum = sum + grad;
-        }
-        if (dbias != nullptr) store(dbias + c, load(dbias + c, lanes) + sum, lanes);
+  for (std::int64_t c = 0; c < o; c += kWidth) {
+    const Lanes lanes = first_lanes(o - c);
+    Vec sum = zero();
+    for (std::int64_t i = 0; i < rows; ++i) {
+      const std::int64_t in = i * in_row + c;
+      float* to = out != nullptr ? out + i * out_row + c : nullptr;
+      for (std::int64_t j = 0; j < pixels; ++j) {
+        const Vec output = clamp != Clamp::none ? load(y + in + j * o, lanes) : zero();
+        const Vec grad = passed(clamp, output, load(dy + in + j * o, lanes));
+        if (to != nullptr) store(to + j * o, grad, lanes);
+        sum = sum + grad;
       }
     }
+    if (dbias != nullptr) store(dbias + c, load(dbias + c, lanes) + sum, lanes);
+  }
 }
 
 void mask(Clamp clamp, std::int64_t rows, std::int64_t pixels, std::int64_t o, const float* y,

@@ -28,17 +28,6 @@ LATHE_INLINE void window_rows(const ConvShape& s, const float* x, const float* z
   }
 }
 
-/// Asks for what the next output row reads first time, seen from the pixel at p in the last window row. A
-/// vector of channels of each pixel is a step through memory that the processor does not foresee.
-LATHE_INLINE void fetch_next_rows(const ConvShape& s, const float* p) {
-  const std::int64_t row = s.w * s.c;
-  __builtin_prefetch(p + row);
-  if (s.stride_h == 1) return;
-  __builtin_prefetch(p + row + s.c);
-  __builtin_prefetch(p + 2 * row);
-  __builtin_prefetch(p + 2 * row + s.c);
-}
-
 LATHE_INLINE Vec apply(Clamp clamp, Vec a) {
   if (clamp == Clamp::none) return a;
   a = max(zero(), a);
@@ -71,8 +60,6 @@ LATHE_INLINE void forward_row(const ConvShape& s, Inner inner, Lanes lanes, cons
   border(0, inner.begin);
   for (std::int64_t j = inner.begin; j < inner.end; ++j) {
     const std::int64_t offset = (j * s.stride_w - s.left) * s.c;
-    fetch_next_rows(s, rows[K - 1] + offset);
-    __builtin_prefetch(y + (s.out_w + j) * s.c, 1);
     // A sum for each window row: shorter chains of dependent additions.
     Vec sums[K];
     LATHE_UNROLL
@@ -253,8 +240,6 @@ LATHE_INLINE void weights_rows(const ConvShape& s, Inner inner, Lanes lanes, std
     };
     border(0, inner.begin);
     for (std::int64_t j = inner.begin; j < inner.end; ++j) {
-      fetch_next_rows(s, rows[K - 1] + (j * s.stride_w - s.left) * s.c);
-      __builtin_prefetch(grads + (s.out_w + j) * s.c);
       const Vec grad = load(grads + j * s.c, lanes);
       LATHE_UNROLL
       for (int a = 0; a < K; ++a) {

@@ -32,8 +32,11 @@ struct Pretrained {
 Pretrained load_pretrained(Module& module, const std::vector<NamedTensor>& tensors, const std::string& from,
                            const PretrainedOptions& options = {});
 
-/// Reads a safetensors file into a bundled model (models.h): its own checkpoints, for mobilenet_v2 files with
-/// torchvision's names too. The head stays as it is when the file's is for other classes.
+/// Reads tensors into a bundled model (models.h): its own weights, for mobilenet_v2 those with torchvision's
+/// names too. The head stays as it is when theirs is for other classes.
+Pretrained load_pretrained(Module& module, std::string_view model, const std::vector<NamedTensor>& tensors,
+                           const std::string& from);
+/// The same out of a safetensors file.
 Pretrained load_pretrained(Module& module, std::string_view model, const std::filesystem::path& path);
 
 /// Those whose name or layer matches a glob (fnmatch(3), dots are no borders: "features.*"). Throws Error,
