@@ -68,6 +68,17 @@ class Arithmetic(unittest.TestCase):
         self.assertEqual([tool.amount(value) for value in (0.5, 12, 1234.5, 5e6, 2e9)], ["0.5 ns", "12 ns", "1.234 us", "5 ms", "2 s"])
 
 
+class Setup(unittest.TestCase):
+    def test_this_repository_can_be_set_up_as_the_tool_does(self):
+        root = pathlib.Path(TOOL).parent.parent
+        with tempfile.TemporaryDirectory() as folder:
+            result = subprocess.run(["meson", "setup", folder, str(root), *tool.SETUP], capture_output=True, text=True)
+            self.assertEqual(result.returncode, 0, result.stdout[-2000:])
+            targets = json.loads(subprocess.run(["meson", "introspect", "--targets", folder], capture_output=True, text=True).stdout)
+        names = {target["name"] for target in targets}
+        self.assertLessEqual({"speed-bench", "runtime-bench", "ops_bench"}, names)
+
+
 class Comparison(unittest.TestCase):
     def setUp(self):
         temporary = tempfile.TemporaryDirectory()
