@@ -83,8 +83,8 @@ int run(const Arguments& arguments, const std::string& command) {
   Plan plan = make_plan(arguments, folder);
   const datasets::Named data =
       datasets::open(arguments.grid.dataset, datasets::data_root(arguments.grid.data));
-  const optim::InterruptGuard interrupt;
   if (arguments.grid.train_only) {
+    const optim::InterruptGuard interrupt;
     set_num_threads(arguments.grid.common.threads);
     const CellOptions options{.quiet = true,
                               .tensorboard = arguments.grid.tensorboard,
