@@ -11,8 +11,10 @@ using graph::Graph;
 using graph::Node;
 using graph::ValueId;
 
+/// Is its first operand the activation, and the others constants?
 bool has_weights(const graph::Op& op) {
-  return std::holds_alternative<graph::Conv2d>(op) || std::holds_alternative<graph::Linear>(op);
+  return std::holds_alternative<graph::Conv2d>(op) || std::holds_alternative<graph::Linear>(op) ||
+         std::holds_alternative<graph::BatchNorm>(op);
 }
 
 /// What is fused into a layer or an addition must be a clamp: everything else needs the range before it.
@@ -35,8 +37,8 @@ bool is_clamp(graph::Activation activation) {
 
 /// Why the op has no integer form, whatever the ranges are.
 std::optional<std::string> reason_of_op(const Graph& graph, const Node& node) {
-  if (std::holds_alternative<graph::BatchNorm>(node.op))
-    return "it has no integer form where it cannot be folded into a layer before it";
+  if (std::holds_alternative<graph::BatchNorm>(node.op) && graph.value(node.output).shape.rank() != 4)
+    return "of anything but images it has no integer form where it cannot be folded into a layer before it";
   if (!deployable(node.op) || std::holds_alternative<graph::Quantize>(node.op) ||
       std::holds_alternative<graph::Dequantize>(node.op))
     return "it has no integer form";

@@ -1,5 +1,6 @@
 #include "integer_constant.h"
 #include "parameters.h"
+#include "passes/affine.h"
 #include "weight_scales.h"
 
 #include <lathe/base/error.h>
@@ -41,10 +42,8 @@ Value quantize_bias(const Value& bias, Quantization parameters) {
   return integer_constant<Bias>(bias, std::move(parameters), codes);
 }
 
-Layer quantize_layer(const Graph& graph, const Node& node, const Quantization& in, const Quantization& out,
+Layer quantize_layer(const Value& weight, const Value* bias, const Quantization& in, const Quantization& out,
                      Scheme scheme) {
-  const Value& weight = graph.value(node.inputs[1]);
-  const Value* bias = node.inputs.size() > 2 ? &graph.value(node.inputs[2]) : nullptr;
   const auto channels = static_cast<std::size_t>(weight.shape[0]);
   const auto weights = weight.elements<float>();
   std::vector<float> scales = weight_scales(weights, channels);
@@ -61,6 +60,27 @@ Layer quantize_layer(const Graph& graph, const Node& node, const Quantization& i
     layer.bias = scheme == Scheme::int8 ? quantize_bias<std::int32_t>(*bias, std::move(bias_parameters))
                                         : quantize_bias<std::int64_t>(*bias, std::move(bias_parameters));
   return layer;
+}
+
+/// A batch norm as the convolution of one pixel and one channel that it is.
+struct NormLayer {
+  graph::Conv2d op;
+  Value weight, bias;
+};
+
+NormLayer as_convolution(const Graph& graph, const Node& norm) {
+  const Affine map = affine(graph, norm);
+  const auto constant = [&](std::size_t input, const Shape& shape, const std::vector<double>& elements) {
+    const std::vector<float> floats(elements.begin(), elements.end());
+    return Value{.name = graph.value(norm.inputs[input]).name,
+                 .shape = shape,
+                 .data = ConstantData::copy(std::as_bytes(std::span(floats)))};
+  };
+  const auto channels = static_cast<std::int64_t>(map.scale.size());
+  return {.op = {.groups = static_cast<int>(channels),
+                 .activation = std::get<graph::BatchNorm>(norm.op).activation},
+          .weight = constant(1, {channels, 1, 1, 1}, map.scale),
+          .bias = constant(2, {channels}, map.shift)};
 }
 
 /// The new graph, and which node of the old one each of its nodes was made for (none for those at borders).
@@ -170,18 +190,26 @@ class Quantizer {
   }
 
   void add_integer(const Node& node) {
-    std::vector<ValueId> inputs;
-    if (std::holds_alternative<graph::Conv2d>(node.op) || std::holds_alternative<graph::Linear>(node.op)) {
-      Layer layer =
-          quantize_layer(from_, node, parameters(node.inputs[0]), parameters(node.output), options_.scheme);
-      inputs = {integer(node.inputs[0]), to_.add_constant(std::move(layer.weight))};
-      if (layer.bias) inputs.push_back(to_.add_constant(std::move(*layer.bias)));
-    } else {
-      for (ValueId id : node.inputs) inputs.push_back(integer(id));
+    if (std::holds_alternative<graph::BatchNorm>(node.op)) {
+      const NormLayer norm = as_convolution(from_, node);
+      return add_layer(node, norm.op, norm.weight, &norm.bias);
     }
+    if (std::holds_alternative<graph::Conv2d>(node.op) || std::holds_alternative<graph::Linear>(node.op))
+      return add_layer(node, node.op, from_.value(node.inputs[1]),
+                       node.inputs.size() > 2 ? &from_.value(node.inputs[2]) : nullptr);
+    std::vector<ValueId> inputs;
+    for (ValueId id : node.inputs) inputs.push_back(integer(id));
     if (std::holds_alternative<graph::Concat>(node.op)) rescale_parts(node, inputs);
     integer_of(node.output) =
         to_.add_node(node.op, std::move(inputs), node.name, dtype_, parameters(node.output));
+  }
+
+  void add_layer(const Node& node, const graph::Op& op, const Value& weight, const Value* bias) {
+    Layer layer =
+        quantize_layer(weight, bias, parameters(node.inputs[0]), parameters(node.output), options_.scheme);
+    std::vector<ValueId> inputs{integer(node.inputs[0]), to_.add_constant(std::move(layer.weight))};
+    if (layer.bias) inputs.push_back(to_.add_constant(std::move(*layer.bias)));
+    integer_of(node.output) = to_.add_node(op, std::move(inputs), node.name, dtype_, parameters(node.output));
   }
 
   /// Parts of a concatenation that have parameters of their own (a sigmoid's are fixed) are brought to its.

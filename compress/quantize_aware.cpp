@@ -59,8 +59,6 @@ std::vector<std::shared_ptr<WatchedRange>> make_ranges(const QuantizerPositions&
 /// model.
 std::vector<std::optional<FoldedWeight>> fold_weights(const layers::Module& model,
                                                       const QuantizerPositions& positions) {
-  std::map<std::string, layers::Parameter> parameters;
-  for (const layers::NamedParameter& named : model.parameters()) parameters[named.name] = named.parameter;
   std::map<std::string, Tensor> buffers;
   for (const layers::NamedTensor& named : model.buffers()) buffers[named.name] = named.tensor;
   std::vector<std::optional<FoldedWeight>> result;
@@ -68,8 +66,8 @@ std::vector<std::optional<FoldedWeight>> fold_weights(const layers::Module& mode
     std::optional<FoldedWeight>& folded = result.emplace_back(FoldedWeight{position.weight, {}});
     if (!position.norm) continue;
     const auto& names = position.norm_names;
-    if (parameters.contains(names[0]) && buffers.contains(names[2]) && buffers.contains(names[3]))
-      folded->norm = FoldedWeight::Norm{.gamma = parameters[names[0]],
+    if (position.gamma && buffers.contains(names[2]) && buffers.contains(names[3]))
+      folded->norm = FoldedWeight::Norm{.gamma = position.gamma,
                                         .bias = position.bias,
                                         .mean = buffers[names[2]],
                                         .variance = buffers[names[3]],

@@ -20,6 +20,16 @@ bool has_weight(const Node& node) {
   return std::holds_alternative<graph::Conv2d>(node.op) || std::holds_alternative<graph::Linear>(node.op);
 }
 
+bool is_norm(const Node& node) { return std::holds_alternative<graph::BatchNorm>(node.op); }
+
+/// A constant of ones.
+layers::Parameter ones(const Shape& shape) {
+  layers::Parameter parameter(shape);
+  std::ranges::fill(parameter.master().mutable_span<float>(), 1.0f);
+  parameter.master().set_requires_grad(false);
+  return parameter;
+}
+
 bool takes_all(const Selection& selection) {
   return selection.patterns.empty() && selection.exclude.empty() && selection.types.empty() &&
          !selection.visitor;
@@ -230,7 +240,15 @@ class Finder {
     const Uses uses(raw_);
     for (std::size_t i = 0; i < now.size(); ++i) {
       const Node& node = graph_.nodes()[i];
-      if (now[i] || !has_weight(node)) continue;
+      if (now[i]) continue;
+      if (is_norm(node)) {
+        WeightPosition position{.weight = ones({graph_.value(node.output).shape[3], 1, 1, 1})};
+        position.input_range = range_of(node.inputs[0]);
+        set_norm(position, graph_, node);
+        weight_of_node_[i] = result.weights.size();
+        result.weights.push_back(std::move(position));
+      }
+      if (!has_weight(node)) continue;
       const std::string& name = graph_.value(node.inputs[1]).name;
       const auto raw = std::ranges::find_if(raw_.nodes(), [&](const Node& candidate) {
         return has_weight(candidate) && candidate.name == node.name &&
@@ -238,17 +256,23 @@ class Finder {
       });
       if (raw == raw_.nodes().end()) continue;
       WeightPosition position{.weight = parameters_.at(name)};
-      position.input_range = static_cast<std::size_t>(range_of_group_[sharing_->groups.find(node.inputs[0])]);
+      position.input_range = range_of(node.inputs[0]);
       if (raw->inputs.size() > 2) position.bias = parameter(raw_.value(raw->inputs[2]).name);
       const Node* reader = uses.only_reader(raw->output);
-      if (const auto* norm = reader != nullptr ? std::get_if<graph::BatchNorm>(&reader->op) : nullptr) {
-        position.norm = *norm;
-        for (std::size_t input = 1; input < 5; ++input)
-          position.norm_names.push_back(raw_.value(reader->inputs[input]).name);
-      }
+      if (reader != nullptr && is_norm(*reader)) set_norm(position, raw_, *reader);
       weight_of_node_[i] = result.weights.size();
       result.weights.push_back(std::move(position));
     }
+  }
+
+  void set_norm(WeightPosition& position, const Graph& graph, const Node& norm) const {
+    position.norm = std::get<graph::BatchNorm>(norm.op);
+    for (std::size_t input = 1; input < 5; ++input)
+      position.norm_names.push_back(graph.value(norm.inputs[input]).name);
+    const graph::Value& gamma = graph.value(norm.inputs[1]);
+    position.gamma = parameter(gamma.name);
+    if (!position.gamma && std::ranges::all_of(gamma.elements<float>(), [](float x) { return x == 1; }))
+      position.gamma = ones(gamma.shape);
   }
 
   std::size_t range_of(ValueId id) {

@@ -10,12 +10,13 @@
 /// Where the integers of a module's deployed graph round.
 namespace lathe::compress {
 
-/// A layer that will run in integers.
+/// A layer that will run in integers. A batch norm that nothing takes in is one of weights 1, [C,1,1,1].
 struct WeightPosition {
   layers::Parameter weight;
   layers::Parameter bias;  ///< may be empty
-  /// The batch norm that is going to be folded into it: names of gamma, beta, mean, variance.
+  /// The batch norm that is going to be folded into it: gamma, names of gamma, beta, mean, variance.
   std::optional<graph::BatchNorm> norm;
+  layers::Parameter gamma;  ///< of the model, or of ones, as in a norm without scale; else empty
   std::vector<std::string> norm_names;
   std::size_t input_range = 0;
 };

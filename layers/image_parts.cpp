@@ -88,8 +88,9 @@ Tensor Residual::forward(const Tensor& x) {
   return add_(dropping_ ? drop_(y) : y, x);
 }
 
-ImageClassifier::ImageClassifier(std::unique_ptr<Module> features, std::unique_ptr<Module> classifier)
-    : features_(std::move(features)), classifier_(std::move(classifier)) {
+ImageClassifier::ImageClassifier(std::unique_ptr<Module> features, std::unique_ptr<Module> classifier,
+                                 const NormalizeOptions& normalize)
+    : normalize_(normalize), features_(std::move(features)), classifier_(std::move(classifier)) {
   register_module("normalize", normalize_);
   register_module("features", *features_);
   register_module("pool", pool_);

@@ -24,20 +24,22 @@ std::string activation_text(Activation activation) {
   return activation == Activation::none ? "" : " " + std::string(graph::to_string(activation));
 }
 
-std::string window_text(int kernel, int stride, Padding padding) {
-  return fmt::format("{0}x{0}{1}{2}", kernel, stride == 1 ? "" : fmt::format(" stride {}", stride),
+std::string window_text(int kernel_h, int kernel_w, int stride, Padding padding) {
+  return fmt::format("{}x{}{}{}", kernel_h, kernel_w, stride == 1 ? "" : fmt::format(" stride {}", stride),
                      padding == Padding::valid() ? "" : " " + graph::to_string(padding));
 }
 
 }  // namespace
 
 Conv2d::Conv2d(const Options& options) : options_(options) {
-  check(options.in > 0 && options.out > 0 && options.kernel > 0 && options.stride > 0 && options.groups > 0,
-        "Conv2d: in {}, out {}, kernel {}, stride {} and groups {} must be positive", options.in, options.out,
-        options.kernel, options.stride, options.groups);
+  if (options_.kernel_w == 0) options_.kernel_w = options.kernel;
+  check(options.in > 0 && options.out > 0 && options.kernel > 0 && options_.kernel_w > 0 &&
+            options.stride > 0 && options.groups > 0,
+        "Conv2d: in {}, out {}, kernel {}x{}, stride {} and groups {} must be positive", options.in,
+        options.out, options.kernel, options_.kernel_w, options.stride, options.groups);
   check(options.in % options.groups == 0 && options.out % options.groups == 0,
         "Conv2d: in {} and out {} must be multiples of groups {}", options.in, options.out, options.groups);
-  weight = Parameter({options.out, options.kernel, options.kernel, options.in / options.groups});
+  weight = Parameter({options.out, options.kernel, options_.kernel_w, options.in / options.groups});
   register_parameter("weight", weight);
   if (options.bias) {
     bias = Parameter({options.out});
@@ -55,7 +57,7 @@ Tensor Conv2d::forward(const Tensor& x) {
 }
 
 void Conv2d::reset_own(const Rng& rng) {
-  const std::int64_t window = std::int64_t{options_.kernel} * options_.kernel;
+  const std::int64_t window = std::int64_t{options_.kernel} * options_.kernel_w;
   glorot_uniform(weight, window * options_.in / options_.groups, window * options_.out / options_.groups,
                  rng.split("weight"));
   fill_zero(bias);
@@ -63,7 +65,7 @@ void Conv2d::reset_own(const Rng& rng) {
 
 std::string Conv2d::options() const {
   return fmt::format("{} {}{}{}{}", options_.out,
-                     window_text(options_.kernel, options_.stride, options_.padding),
+                     window_text(options_.kernel, options_.kernel_w, options_.stride, options_.padding),
                      options_.groups == 1 ? "" : fmt::format(" groups {}", options_.groups),
                      options_.bias ? "" : " no bias", activation_text(options_.activation));
 }
@@ -98,8 +100,8 @@ void DepthwiseConv2d::reset_own(const Rng& rng) {
 }
 
 std::string DepthwiseConv2d::options() const {
-  return window_text(options_.kernel, options_.stride, options_.padding) + (options_.bias ? "" : " no bias") +
-         activation_text(options_.activation);
+  return window_text(options_.kernel, options_.kernel, options_.stride, options_.padding) +
+         (options_.bias ? "" : " no bias") + activation_text(options_.activation);
 }
 
 Linear::Linear(const Options& options) : options_(options) {
@@ -135,7 +137,10 @@ BatchNorm2d::BatchNorm2d(const Options& options) : options_(options) {
   gamma = Parameter(shape), beta = Parameter(shape);
   moving_mean = Tensor::zeros(shape), moving_variance = Tensor::full(shape, 1);
   fill(gamma.master(), 1);
-  register_parameter("gamma", gamma);
+  if (options.scale)
+    register_parameter("gamma", gamma);
+  else
+    gamma.master().set_requires_grad(false);
   register_parameter("beta", beta);
   register_buffer("moving_mean", moving_mean);
   register_buffer("moving_variance", moving_variance);
@@ -186,6 +191,7 @@ std::string BatchNorm2d::options() const {
   std::string text;
   if (options_.epsilon != Options{}.epsilon) text += fmt::format(" epsilon {}", options_.epsilon);
   if (options_.momentum != Options{}.momentum) text += fmt::format(" momentum {}", options_.momentum);
+  if (!options_.scale) text += " no scale";
   text += activation_text(options_.activation);
   return text.empty() ? text : text.substr(1);
 }
@@ -206,7 +212,7 @@ Op pool_op(const MaxPool2d::Options& options) {
 
 std::string pool_options(const MaxPool2d::Options& options) {
   const bool plain = options.stride == 0 || options.stride == options.kernel;
-  return window_text(options.kernel, plain ? 1 : options.stride, options.padding);
+  return window_text(options.kernel, options.kernel, plain ? 1 : options.stride, options.padding);
 }
 
 }  // namespace

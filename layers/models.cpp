@@ -81,6 +81,21 @@ std::span<const ModelInfo> models() {
                 {1, 224, 224, 3},
                 2,
                 [] { return efficientnet_b0(2); }},
+      ModelInfo{"mobilenet_v1",
+                "MobileNetV1 1.0, depthwise separable convolutions",
+                {1, 224, 224, 3},
+                2,
+                [] { return mobilenet_v1(2); }},
+      ModelInfo{"resnet_v2_101",
+                "ResNet V2 101, batch norm before each layer",
+                {1, 299, 299, 3},
+                2,
+                [] { return resnet_v2_101(2); }},
+      ModelInfo{"inception_v3",
+                "Inception V3, branches of rectangular kernels",
+                {1, 299, 299, 3},
+                2,
+                [] { return inception_v3(2); }},
   };
   return kModels;
 }

@@ -1,8 +1,7 @@
+#include "affine.h"
 #include "rewrite.h"
 
 #include <lathe/compress/passes.h>
-
-#include <cmath>
 
 namespace lathe::compress {
 namespace {
@@ -29,26 +28,6 @@ const Node* foldable(const Graph& graph, const Uses& uses, const Node& norm) {
   const bool plain = (conv != nullptr && conv->activation == graph::Activation::none) ||
                      (linear != nullptr && linear->activation == graph::Activation::none);
   return plain ? layer : nullptr;
-}
-
-/// y = scale * x + shift, the same as the normalisation, for each channel.
-struct Affine {
-  std::vector<double> scale, shift;
-};
-
-Affine affine(const Graph& graph, const Node& norm) {
-  const auto& op = std::get<graph::BatchNorm>(norm.op);
-  const auto gamma = graph.value(norm.inputs[1]).elements<float>(),
-             beta = graph.value(norm.inputs[2]).elements<float>();
-  const auto mean = graph.value(norm.inputs[3]).elements<float>();
-  const auto variance = graph.value(norm.inputs[4]).elements<float>();
-  Affine result;
-  for (std::size_t c = 0; c < gamma.size(); ++c) {
-    const double deviation = std::sqrt(static_cast<double>(variance[c]) + static_cast<double>(op.epsilon));
-    result.scale.push_back(static_cast<double>(gamma[c]) / deviation);
-    result.shift.push_back(static_cast<double>(beta[c]) - static_cast<double>(mean[c]) * result.scale.back());
-  }
-  return result;
 }
 
 /// "conv.weight" -> "conv.bias"

@@ -87,6 +87,7 @@ double relative_error(const Graph& graph, const Graph& real, const Tensor& x) {
 /// Weights and biases of `integer` against those of the node of the same name in `real`.
 void check_constants(const Graph& real, const Graph& integer, const graph::Node& node) {
   const graph::Node& before = *find(real, node.name);
+  if (std::holds_alternative<BatchNorm>(before.op)) return;  // its weights are no constants of the graph
   const Value &weight = integer.value(node.inputs[1]), &was = real.value(before.inputs[1]);
   const auto codes = weight.elements<std::int8_t>();
   const std::size_t taps = codes.size() / weight.quantization->scale.size();
@@ -311,6 +312,30 @@ TEST_CASE("parts with fixed parameters are rescaled for a concatenation, unless 
   CHECK(to_string(integer).find("activate(activation=none)") != std::string::npos);
 }
 
+TEST_CASE("batch norm of images that no layer takes in runs in integers, as a convolution of one pixel") {
+  Graph graph;
+  const ValueId x = graph.add_input("x", {1, 4, 4, 3});
+  std::vector<ValueId> inputs{graph.add_node(MaxPool2d{}, {x}, "pool")};
+  inputs.push_back(constant(graph, "gamma", {3}, {2, -1, 0}));
+  inputs.push_back(constant(graph, "beta", {3}, {0.5f, 0.25f, -0.125f}));
+  inputs.push_back(constant(graph, "mean", {3}, {0.25f, 0, 1}));
+  inputs.push_back(constant(graph, "variance", {3}, {1, 0.25f, 4}));
+  graph.set_outputs({graph.add_node(BatchNorm{.activation = Activation::relu}, inputs, "bn")});
+  const Tensor images = random_input(graph, 16, 1);
+  const Ranges ranges = calibrate(graph, std::span(&images, 1));
+  for (const compress::Scheme scheme : {compress::Scheme::int8, compress::Scheme::int16x8}) {
+    std::vector<FloatNode> left;
+    const Graph integer = quantize(graph, ranges, {.scheme = scheme}, &left);
+    CHECK(left.empty());
+    const graph::Node* norm = find(integer, "bn");
+    REQUIRE(norm != nullptr);
+    CHECK(std::get<Conv2d>(norm->op) == Conv2d{.groups = 3, .activation = Activation::relu});
+    CHECK(integer.value(norm->inputs[1]).name == "gamma");
+    CHECK(integer.value(norm->inputs[2]).name == "beta");
+    CHECK(relative_error(integer, graph, images) < (scheme == compress::Scheme::int8 ? 0.01 : 1e-4));
+  }
+}
+
 TEST_CASE("nodes without an integer form stay float and are listed with the reason") {
   Graph graph;
   const ValueId x = graph.add_input("x", {1, 2});
@@ -328,7 +353,8 @@ TEST_CASE("nodes without an integer form stay float and are listed with the reas
   const Graph mixed = quantize(graph, ranges_of(graph, {-2, 2}), {}, &left);
   REQUIRE(left.size() == 4);
   CHECK(left[0].node == 1);
-  CHECK(left[0].reason == "it has no integer form where it cannot be folded into a layer before it");
+  CHECK(left[0].reason ==
+        "of anything but images it has no integer form where it cannot be folded into a layer before it");
   CHECK(left[1].reason == "activation silu is not possible in integers");
   CHECK(left[2].reason == "operand 0 is a constant (fold constants first)");
   CHECK(left[3].node == 5);
@@ -445,22 +471,18 @@ TEST_CASE("ranges that are none are refused") {
 
 TEST_CASE("integer plans of random graphs compute nearly what the float graphs do") {
   double worst = 0;
-  int whole = 0;
   for (std::uint64_t seed = 0; seed < 80; ++seed) {
     const Graph real = compress::optimize(random_graph(seed));
     const Tensor x = random_input(real, 16, seed);
     std::vector<FloatNode> left;
     const Graph integer = quantize(real, calibrate(real, std::span(&x, 1)), {}, &left);
-    for (const FloatNode& node : left) CHECK(name(real.nodes()[node.node].op) == "batch_norm");
+    CHECK(left.empty());
     const double error = relative_error(integer, real, x);
     INFO("seed ", seed, "\n", to_string(real));
     CHECK(error < 0.1);
     worst = std::max(worst, error);
-    whole += left.empty();
   }
-  MESSAGE("largest relative error " << worst << ", " << whole << " graphs in integers throughout");
-  CHECK(whole > 15);
-  CHECK(whole < 80);
+  MESSAGE("largest relative error " << worst);
 }
 
 TEST_CASE("so they do when some values have no range") {

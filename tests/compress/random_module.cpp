@@ -77,11 +77,17 @@ class Maker {
                                            .kernel = 1 + 2 * choose(2),
                                            .padding = Padding::same(),
                                            .bias = coin(),
-                                           .activation = norm ? Activation::none : clamp()});
+                                           .activation = norm ? Activation::none : clamp(),
+                                           .kernel_w = 1 + 2 * choose(2)});
     channels_ = out;
-    if (norm)
-      to.add<layers::BatchNorm2d>(fresh("norm"), {.channels = out, .momentum = 0.7f, .activation = clamp()});
+    if (norm) batch_norm(to, clamp());
     if (choose(3) == 0) activation(to);
+  }
+
+  void batch_norm(layers::Sequential& to, Activation activation) {
+    to.add<layers::BatchNorm2d>(
+        fresh("norm"),
+        {.channels = channels_, .momentum = 0.7f, .activation = activation, .scale = choose(4) != 0});
   }
 
   void activation(layers::Sequential& to) {
@@ -109,6 +115,7 @@ class Maker {
     else
       to.add<layers::AvgPool2d>(fresh("pool"), options);
     height_ = (height_ + stride - 1) / stride, width_ = (width_ + stride - 1) / stride;
+    if (coin()) batch_norm(to, clamp());  // no layer takes it in
   }
 
   void branch(layers::Sequential& to, Branch::Kind kind) {

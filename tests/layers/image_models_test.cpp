@@ -32,13 +32,41 @@ TEST_CASE("the networks for photos have their published totals of parameters") {
   CHECK(layers::count_parameters(*layers::mobilenet_v2(1000)).all == 3'487'823);
 }
 
+TEST_CASE("the networks of the zoo have their published totals of parameters, for the classes of ImageNet") {
+  constexpr std::int64_t kNormalize = 7;  // constants that elsewhere are no part of the network
+  const auto check_totals = [](std::unique_ptr<layers::Module> model, std::int64_t all, std::int64_t fixed) {
+    CHECK(layers::count_parameters(*model).all == all + kNormalize);
+    CHECK(layers::count_parameters(*model).trainable == all - fixed);
+  };
+  // Of Keras, moving statistics among them.
+  check_totals(layers::mobilenet_v1(1000), 4'253'864, 21'888);
+  check_totals(layers::resnet_v2_101(1000), 44'675'560, 97'664);
+  check_totals(layers::inception_v3(1000), 23'851'784, 34'432);
+}
+
+TEST_CASE("the extents of images and channels within the networks of the zoo are those of their papers") {
+  const auto ends = [](const char* name, const char* line) {
+    const layers::ModelInfo& info = layers::find_model(name);
+    const auto model = info.make();
+    const std::string summary = layers::summary(*model, info.input);
+    CAPTURE(summary);
+    CHECK(summary.find(line) != std::string::npos);
+  };
+  ends("mobilenet_v1", "[1,7,7,1024]");
+  ends("resnet_v2_101", "[1,10,10,2048]");
+  ends("inception_v3", "[1,35,35,288]");
+  ends("inception_v3", "[1,17,17,768]");
+  ends("inception_v3", "[1,8,8,2048]");
+}
+
 TEST_CASE("the networks for photos give a logit for each class, and gradients to all parameters") {
-  for (const char* name : {"small_cnn", "mobilenet_v2", "efficientnet_b0"}) {
+  for (const char* name :
+       {"small_cnn", "mobilenet_v2", "efficientnet_b0", "mobilenet_v1", "resnet_v2_101", "inception_v3"}) {
     CAPTURE(std::string(name));
     const layers::ModelInfo& info = layers::find_model(name);
     const auto model = info.make();
     model->reset(Rng(1));
-    const Tensor images = noise(Shape{2, 64, 64, 3}, 1);
+    const Tensor images = noise(Shape{2, 80, 80, 3}, 1);
     const Tensor logits = (*model)(images);
     CHECK(logits.shape() == Shape{2, 2});
     const std::vector<std::int32_t> labels{0, 1};
@@ -202,6 +230,43 @@ TEST_CASE("SqueezeExcite scales each channel by what its means say") {
   }
   const Tensor y = layer(Tensor::full({1, 2, 2, 2}, 4));
   for (std::size_t i = 0; i < 8; ++i) CHECK(y.span<float>()[i] == doctest::Approx(i % 2 == 0 ? 2 : 3));
+}
+
+TEST_CASE("a preactivation block adds its input, every other pixel of it, or a projection") {
+  // With zero weights only the shortcut is left.
+  const auto shortcut = [](const layers::PreactivationOptions& options) {
+    layers::PreactivationBlock block(options);
+    for (auto& [name, parameter] : block.parameters())
+      if (name.ends_with("weight"))
+        for (float& value : parameter.master().mutable_span<float>()) value = name.starts_with("projection");
+    block.eval();
+    Tensor x = Tensor::empty({1, 2, 2, 2});
+    for (std::size_t i = 0; i < 8; ++i) x.mutable_span<float>()[i] = static_cast<float>(i) - 3;
+    const Tensor y = block(x);
+    return std::pair(y.shape(), std::vector<float>(y.span<float>().begin(), y.span<float>().end()));
+  };
+  const auto plain = shortcut({.in = 2, .width = 1, .out = 2});
+  CHECK(plain.second == std::vector<float>{-3, -2, -1, 0, 1, 2, 3, 4});
+  const auto thinned = shortcut({.in = 2, .width = 1, .out = 2, .stride = 2});
+  CHECK(thinned.first == Shape{1, 1, 1, 2});
+  CHECK(thinned.second == std::vector<float>{-3, -2});
+  const auto projected = shortcut({.in = 2, .width = 1, .out = 3});
+  CHECK(projected.first == Shape{1, 2, 2, 3});
+  CHECK(projected.second[0] == 0);  // relu comes first
+  CHECK(projected.second[11] == doctest::Approx(7));
+}
+
+TEST_CASE("branches read the same input and are joined in order") {
+  layers::Branches branches;
+  branches.append("one", std::make_unique<layers::Relu>());
+  branches.append("two", std::make_unique<layers::Sigmoid>());
+  const Tensor y = branches(Tensor::from({-1, 2}, {1, 1, 1, 2}));
+  CHECK(y.shape() == Shape{1, 1, 1, 4});
+  CHECK(y.span<float>()[0] == 0);
+  CHECK(y.span<float>()[1] == 2);
+  CHECK(y.span<float>()[3] == doctest::Approx(1 / (1 + std::exp(-2.0f))));
+  CHECK_ERROR(branches.append("concat", std::make_unique<layers::Relu>()), "cannot be called concat");
+  CHECK_ERROR(branches.append("one", std::make_unique<layers::Relu>()), "one");
 }
 
 TEST_CASE("Residual adds its input to what its body gives") {

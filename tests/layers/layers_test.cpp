@@ -33,6 +33,26 @@ TEST_CASE("weights start within the Glorot limit, biases at zero, batch norm as 
   CHECK(y.span<float>()[3] == doctest::Approx(4).epsilon(1e-3));
 }
 
+TEST_CASE("kernels may be wider than high, and batch norm may have no scale") {
+  layers::Conv2d wide({.in = 2, .out = 3, .kernel = 1, .padding = Padding::same(), .kernel_w = 7});
+  CHECK(wide.weight.master().shape() == Shape{3, 1, 7, 2});
+  CHECK(wide.options() == "3 1x7 same");
+  wide.reset(Rng(1));
+  CHECK(wide(Tensor::full({1, 4, 9, 2}, 1)).shape() == Shape{1, 4, 9, 3});
+  CHECK_ERROR(layers::Conv2d({.kernel = 3, .kernel_w = -1}), "Conv2d: in 1, out 1, kernel 3x-1, stride 1");
+  layers::BatchNorm2d norm({.channels = 2, .scale = false});
+  REQUIRE(norm.parameters().size() == 1);
+  CHECK(norm.parameters()[0].name == "beta");
+  CHECK(norm.options() == "no scale");
+  const Tensor y = norm(Tensor::from({0, 2, 4, 6}, {2, 1, 1, 2}));
+  CHECK(y.span<float>()[0] == doctest::Approx(-1).epsilon(1e-3));
+  sum(y).backward();
+  const Tensor grad = norm.beta.master().grad();
+  CHECK(grad.span<float>()[1] == 2);
+  norm.eval();
+  CHECK(norm(Tensor::full({1, 1, 1, 2}, 1)).shape() == Shape{1, 1, 1, 2});
+}
+
 TEST_CASE("batch norm moves its statistics in training only") {
   layers::BatchNorm2d norm({.channels = 1, .momentum = 0.5f});
   const Tensor x = Tensor::from({1, 3}, {2, 1});

@@ -136,7 +136,8 @@ TEST_CASE("every layer computes with the transformed value of its parameters") {
     auto model = info.make();
     model->reset(Rng(1));
     for (auto& [name, parameter] : model->parameters()) parameter.attach(std::make_shared<TimesZero>());
-    const Tensor logits = (*model)(Tensor::full(info.input, 1));
+    const std::int64_t extent = std::min<std::int64_t>(info.input[1], 96);
+    const Tensor logits = (*model)(Tensor::full({1, extent, extent, info.input[3]}, 1));
     for (float logit : logits.span<float>()) CHECK(logit == 0);
   }
 }

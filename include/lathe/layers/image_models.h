@@ -99,11 +99,56 @@ class Residual : public Module {
   Add add_;
 };
 
+/// Of PreactivationBlock.
+struct PreactivationOptions {
+  int in = 1;
+  int width = 1;  ///< of the 3x3 convolution
+  int out = 1;
+  int stride = 1;
+};
+
+/// A block of a residual network that normalises before it weighs: relu(norm(x)) goes through 1x1, 3x3
+/// with the stride, and 1x1 convolutions; what is added to it is x, every stride-th pixel of x, or, where the
+/// channels change, a 1x1 convolution of relu(norm(x)). He et al. 2016, Identity mappings.
+class PreactivationBlock : public Module {
+ public:
+  using Options = PreactivationOptions;
+  explicit PreactivationBlock(const Options& options);
+  std::string type() const override { return "PreactivationBlock"; }
+
+ protected:
+  Tensor forward(const Tensor& x) override;
+
+ private:
+  BatchNorm2d norm_;
+  std::unique_ptr<Conv2d> projection_;   ///< null: no change of the channels
+  std::unique_ptr<MaxPool2d> thinning_;  ///< null: no stride, or a projection
+  Sequential body_;
+  Add add_;
+};
+
+/// Modules that read the same input; their outputs are joined along the channels, in the order of append().
+class Branches : public Module {
+ public:
+  Branches() { register_module("concat", concat_); }
+  /// Throws Error when the name is taken, empty or has a dot.
+  void append(std::string name, std::unique_ptr<Module> branch);
+  std::string type() const override { return "Branches"; }
+
+ protected:
+  Tensor forward(const Tensor& x) override;
+
+ private:
+  std::vector<std::unique_ptr<Module>> branches_;
+  Concat concat_;
+};
+
 /// Normalisation, a body of convolutions, the average over the image, and a head on that: the parts that
 /// transfer learning takes separately. Its children are "normalize", "features", "pool" and "classifier".
 class ImageClassifier : public Module {
  public:
-  ImageClassifier(std::unique_ptr<Module> features, std::unique_ptr<Module> classifier);
+  ImageClassifier(std::unique_ptr<Module> features, std::unique_ptr<Module> classifier,
+                  const NormalizeOptions& normalize = {});
   std::string type() const override { return "ImageClassifier"; }
   /// x [N,H,W,3] -> [N,C], what the head takes.
   Tensor features(const Tensor& x);
@@ -127,6 +172,16 @@ std::unique_ptr<Module> mobilenet_v2(int classes);
 /// EfficientNet-B0 (Tan & Le 2019) for 224x224 as in Keras, without its top; then the head of the published
 /// study: linear 512 relu, batch norm, dropout, linear 64 relu, dropout, linear.
 std::unique_ptr<Module> efficientnet_b0(int classes);
+
+/// MobileNetV1 1.0 (Howard et al. 2017) for 224x224: depthwise and 1x1 convolutions in turn, relu6.
+std::unique_ptr<Module> mobilenet_v1(int classes);
+
+/// ResNet V2 101 (He et al. 2016) for 299x299, in the form of TensorFlow's models: the last block of a stage
+/// has the stride.
+std::unique_ptr<Module> resnet_v2_101(int classes);
+
+/// Inception V3 (Szegedy et al. 2016) for 299x299, without its second head; batch norm without scale.
+std::unique_ptr<Module> inception_v3(int classes);
 
 /// Five 3x3 convolutions with batch norm for 128x128: trains from scratch in minutes.
 std::unique_ptr<Module> small_cnn(int classes);

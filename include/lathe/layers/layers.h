@@ -9,8 +9,8 @@
 
 namespace lathe::layers {
 
-/// x [N,H,W,in] -> [N,H',W',out]. Weight [out,kernel,kernel,in/groups], Glorot-uniform (Glorot & Bengio 2010,
-/// the default of Keras); bias zeros.
+/// x [N,H,W,in] -> [N,H',W',out]. Weight [out,kernel,kernel_w,in/groups], Glorot-uniform (Glorot & Bengio
+/// 2010, the default of Keras); bias zeros.
 class Conv2d : public Module {
  public:
   struct Options {
@@ -22,6 +22,7 @@ class Conv2d : public Module {
     int groups = 1;
     bool bias = true;
     Activation activation = Activation::none;
+    int kernel_w = 0;  ///< width, where it is not the height, `kernel`
   };
   explicit Conv2d(const Options& options);
   std::string type() const override { return "Conv2d"; }
@@ -94,6 +95,7 @@ class BatchNorm2d : public Module {
     float epsilon = 1e-3f;
     float momentum = 0.99f;  ///< share of the old moving value that stays
     Activation activation = Activation::none;
+    bool scale = true;  ///< false: gamma is 1 and no parameter
   };
   explicit BatchNorm2d(const Options& options);
   std::string type() const override { return "BatchNorm2d"; }

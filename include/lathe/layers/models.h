@@ -18,7 +18,7 @@ struct ModelInfo {
   std::unique_ptr<Module> (*make)();
 };
 
-/// tutorial, conv, dscnn.
+/// Those for digits, then those for photos, made for two classes (image_models.h: for any number).
 std::span<const ModelInfo> models();
 
 /// Throws Error with the list of names when there is none of this name.
