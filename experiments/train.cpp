@@ -197,7 +197,8 @@ std::optional<TrainedModel> train_model(const CellConfig& config, const Kind& ki
                                                 .shuffle = true,
                                                 .seed = config.seed,
                                                 .workers = recipe.photos && task.head == nullptr ? 1 : 0});
-  const datasets::DataLoader validation(task.validation, {.batch = recipe.photos ? 32 : 256});
+  // Photos in batches of the same size: their activations then take the memory that those of training had.
+  const datasets::DataLoader validation(task.validation, {.batch = recipe.photos ? config.batch : 256});
   const std::int64_t steps = config.epochs * train.batches();
 
   auto passes = attach_passes(model, kind, recipe, start, result.calibration, steps);
