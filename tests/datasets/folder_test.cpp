@@ -1,11 +1,14 @@
 #include <doctest/doctest.h>
 
+#include <lathe/base/io.h>
 #include <lathe/base/parallel.h>
 #include <lathe/datasets/folder.h>
 #include <lathe/datasets/loader.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <set>
 
 #include "idx_files.h"
@@ -35,6 +38,11 @@ std::vector<int> levels(const Dataset& part) {
     result.push_back(static_cast<int>(std::lround(image[0] * 255)));
   }
   return result;
+}
+
+std::string text_of(const std::filesystem::path& path) {
+  const std::vector<std::byte> bytes = read_file(path);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 /// Cats 1.. of levels 1.., dogs 1.. of levels 101..
@@ -235,4 +243,47 @@ TEST_CASE("folder: the real photos of cats and dogs") {
                                   [](const Listing& listing) { return listing.name == "cats_vs_dogs"; });
   REQUIRE(entry != entries.end());
   CHECK(entry->about == "8000 training and 1700 test photos, 2 classes: cat, dog");
+}
+
+TEST_CASE("folder: decoded photos in a file are the same, and are used until something changes") {
+  const TemporaryFolder root, cache;
+  put_numbered(root, 10, 10);
+  put_file(root / "cat/00003.png", "no picture");
+  const Named plain = open_folder(root.path(), kSmall);
+  FolderOptions options = kSmall;
+  options.cache = cache.path() / "decoded";
+  const auto check_equal = [&](const Named& data) {
+    CHECK(levels(*data.train) == levels(*plain.train));
+    CHECK(levels(*data.test) == levels(*plain.test));
+    REQUIRE(data.skipped.size() == 1);
+    CHECK(data.skipped[0].name == plain.skipped[0].name);
+    CHECK(data.skipped[0].reason == plain.skipped[0].reason);
+  };
+  check_equal(open_folder(root.path(), options));
+  const auto file = options.cache / (root.path().filename().string() + "-train-8x8x1.photos");
+  REQUIRE(std::filesystem::exists(file));
+
+  // Other bytes, but the same size and time: nothing is decoded, the file is used.
+  const auto photo = root / "dog/00001.png";
+  const auto time = std::filesystem::last_write_time(photo);
+  const std::string before = text_of(photo);
+  put_file(photo, std::string(before.size(), 'x'));
+  std::filesystem::last_write_time(photo, time);
+  check_equal(open_folder(root.path(), options));
+  // Another time: it is looked at again.
+  std::filesystem::last_write_time(photo, time + std::chrono::seconds(1));
+  CHECK(open_folder(root.path(), options).skipped.size() == 2);
+  put_file(photo, before);
+  std::filesystem::last_write_time(photo, time);
+  check_equal(open_folder(root.path(), options));
+
+  const std::string whole = text_of(file);
+  for (const std::string& damaged : {std::string(), whole.substr(0, whole.size() - 1), whole.substr(1),
+                                     whole + "x", std::string(whole.size(), 'x')}) {
+    put_file(file, damaged);
+    check_equal(open_folder(root.path(), options));
+    CHECK(text_of(file) == whole);
+  }
+  options.cache = root / "cat/00001.png";
+  CHECK_ERROR(open_folder(root.path(), options), "00001.png");
 }

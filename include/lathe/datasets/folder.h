@@ -25,6 +25,9 @@ struct FolderOptions {
   /// Photos are kept as bytes of the wanted size up to this many, the training set's first; those beyond are
   /// decoded each time they are read.
   std::uint64_t cache_bytes = std::uint64_t{2} << 30;
+  /// A folder for files of decoded photos, one for each part, which are mapped and used again as long as the
+  /// photos (names, sizes, times) and these options are the same; cache_bytes then does not matter. Empty: none.
+  std::filesystem::path cache = {};
 };
 
 /// Opens a folder with one sub-folder of photos (.jpg, .jpeg, .png, .bmp) for each class; classes are in the
