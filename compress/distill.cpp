@@ -22,6 +22,7 @@ class LogitCache {
           "distillation: the batch has {} sample numbers for {} samples: the cache needs the batches of a "
           "DataLoader",
           batch.indices.size(), batch.size());
+    check(!batch.other_labels, "distillation: the images of the batch are mixed, so no cache can know them");
     if (!std::ranges::all_of(batch.indices, [&](std::int64_t sample) { return knows(sample); })) {
       Tensor logits = teacher(batch.images);
       store(batch, logits);
@@ -83,7 +84,7 @@ optim::Loss distillation(Teacher teacher, const DistillOptions& options) {
           target ? to_string(target.shape()) : "nothing", to_string(logits.shape()));
     const Tensor soft = kl_divergence(logits, target.detach(), options.temperature);
     if (options.hard_weight == 0) return soft;
-    const Tensor hard = cross_entropy(logits, batch.labels, options.label_smoothing);
+    const Tensor hard = optim::label_loss(logits, batch, options.label_smoothing);
     return add(scale(hard, options.hard_weight), scale(soft, 1 - options.hard_weight));
   };
 }

@@ -66,6 +66,11 @@ struct DataLoader::Epoch::State {
     } catch (const Error& error) {
       fail("data loader: epoch {}, batch {}: {}", epoch, index, error.what());
     }
+    if (options.mix)
+      options.mix(batch, Rng(options.seed)
+                             .split("mix")
+                             .split(static_cast<std::uint64_t>(epoch))
+                             .split(static_cast<std::uint64_t>(index)));
     return batch;
   }
 

@@ -23,9 +23,16 @@ std::int64_t count_correct(const Tensor& logits, const Tensor& labels) {
   return correct;
 }
 
+Tensor label_loss(const Tensor& logits, const datasets::Batch& batch, float label_smoothing) {
+  const Tensor loss = cross_entropy(logits, batch.labels, label_smoothing);
+  if (!batch.other_labels) return loss;
+  const Tensor other = cross_entropy(logits, batch.other_labels, label_smoothing);
+  return add(scale(loss, batch.share), scale(other, 1 - batch.share));
+}
+
 Loss cross_entropy_loss(float label_smoothing) {
   return [label_smoothing](const Tensor& logits, const datasets::Batch& batch) {
-    return cross_entropy(logits, batch.labels, label_smoothing);
+    return label_loss(logits, batch, label_smoothing);
   };
 }
 

@@ -15,6 +15,7 @@
 #include <lathe/core/tensor.h>
 #include <lathe/datasets/dataset.h>
 #include <lathe/datasets/loader.h>
+#include <lathe/datasets/mix.h>
 #include <lathe/graph/graph.h>
 #include <lathe/graph/model_file.h>
 #include <lathe/layers/checkpoint.h>

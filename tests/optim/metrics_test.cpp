@@ -56,3 +56,16 @@ TEST_CASE("an evaluation uses the loss it is given") {
       *model, spots(40), [](const Tensor&, const datasets::Batch&) { return Tensor::full({}, 2.5f); });
   CHECK(metrics.loss == 2.5);
 }
+
+TEST_CASE("mixed images count against both labels by their shares") {
+  Tensor logits = Tensor::empty({3, 4});
+  Rng(1).fill_uniform(logits.mutable_span<float>(), -1, 1);
+  const std::vector<std::int32_t> labels = {0, 1, 3}, others = {3, 2, 0};
+  datasets::Batch batch{Tensor::zeros({3, 1, 1, 1}), Tensor::from(std::span(labels), {3})};
+  const float plain = label_loss(logits, batch, 0.1f).item();
+  CHECK(plain == cross_entropy(logits, batch.labels, 0.1f).item());
+  batch.other_labels = Tensor::from(std::span(others), {3});
+  batch.share = 0.3f;
+  const float other = cross_entropy(logits, batch.other_labels, 0.1f).item();
+  CHECK(label_loss(logits, batch, 0.1f).item() == doctest::Approx(0.3 * plain + 0.7 * other));
+}

@@ -26,7 +26,8 @@ struct FolderOptions {
   /// decoded each time they are read.
   std::uint64_t cache_bytes = std::uint64_t{2} << 30;
   /// A folder for files of decoded photos, one for each part, which are mapped and used again as long as the
-  /// photos (names, sizes, times) and these options are the same; cache_bytes then does not matter. Empty: none.
+  /// photos (names, sizes, times) and these options are the same; cache_bytes then does not matter. Empty:
+  /// none.
   std::filesystem::path cache = {};
 };
 

@@ -4,6 +4,7 @@
 #include <lathe/datasets/dataset.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -15,8 +16,13 @@ struct Batch {
   Tensor images;                           ///< [N,H,W,C] f32
   Tensor labels;                           ///< [N] i32
   std::vector<std::int64_t> indices = {};  ///< of the samples in the loader's data set
+  Tensor other_labels = {};  ///< [N] i32, of the images that were mixed into these; empty: none were
+  float share = 1;           ///< of `labels` in the images; the rest is that of other_labels
   std::int64_t size() const { return labels.size(); }
 };
+
+/// Mixes the images of a batch (mix.h).
+using Mixing = std::function<void(Batch& batch, Rng rng)>;
 
 /// Cuts a data set into batches. The order depends on (seed, epoch) only.
 ///
@@ -34,6 +40,7 @@ class DataLoader {
     bool drop_last = false;  ///< leave out a last batch that is not full
     int workers = 0;   ///< threads that read ahead; 0 reads in next(), which is best for sets held in memory
     int prefetch = 2;  ///< batches read ahead per worker
+    Mixing mix = {};   ///< what is done to each batch; empty: nothing
   };
   /// Throws Error when the set is empty or an option out of range: batch >= 1, workers 0..64, prefetch 1..64.
   DataLoader(DatasetPtr dataset, const Options& options);
