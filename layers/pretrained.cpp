@@ -1,6 +1,9 @@
 #include <lathe/base/half.h>
 #include <lathe/layers/pretrained.h>
 
+#include "misfits.h"
+#include "torch_weights.h"
+
 #include <fnmatch.h>
 
 #include <algorithm>
@@ -10,50 +13,33 @@
 namespace lathe::layers {
 namespace {
 
-constexpr std::size_t kMostListed = 12;
-
-std::string describe(const Tensor& tensor) {
-  return fmt::format("{}{}", to_string(tensor.dtype()), to_string(tensor.shape()));
-}
-
-bool is_float(const Tensor& tensor) { return tensor.dtype() == Dtype::f32 || tensor.dtype() == Dtype::f16; }
-
 bool below(const std::string& name, const std::string& path) {
   return !path.empty() && name.starts_with(path + ".");
 }
 
-void copy_values(const Tensor& from, Tensor& to) {
-  const auto out = to.mutable_span<float>();
+}  // namespace
+
+bool is_float(const Tensor& tensor) { return tensor.dtype() == Dtype::f32 || tensor.dtype() == Dtype::f16; }
+
+void copy_values(const Tensor& from, std::span<float> to) {
   if (from.dtype() == Dtype::f32) {
-    std::ranges::copy(from.span<float>(), out.begin());
+    std::ranges::copy(from.span<float>(), to.begin());
     return;
   }
   const std::span<const std::byte> bytes = from.raw();
-  for (std::size_t i = 0; i < out.size(); ++i) {
+  for (std::size_t i = 0; i < to.size(); ++i) {
     std::uint16_t bits = 0;
     std::memcpy(&bits, bytes.data() + i * sizeof(bits), sizeof(bits));
-    out[i] = half_to_float(bits);
+    to[i] = half_to_float(bits);
   }
 }
-
-/// "; missing: a, b and 3 more", or nothing.
-std::string listed(std::string_view what, const std::vector<std::string>& names) {
-  if (names.empty()) return {};
-  std::string text = fmt::format("; {} {}: ", names.size(), what);
-  for (std::size_t i = 0; i < std::min(names.size(), kMostListed); ++i)
-    text += (i == 0 ? "" : ", ") + names[i];
-  if (names.size() > kMostListed) text += fmt::format(" and {} more", names.size() - kMostListed);
-  return text;
-}
-
-}  // namespace
 
 Pretrained load_pretrained(Module& module, const std::vector<NamedTensor>& tensors, const std::string& from,
                            const PretrainedOptions& options) {
   std::map<std::string_view, const Tensor*> given;
   for (const NamedTensor& named : tensors) given.emplace(named.name, &named.tensor);
   std::set<std::string_view> used;
-  std::vector<std::string> missing, wrong, extra;
+  Misfits misfits;
   std::vector<std::pair<const Tensor*, Tensor>> copies;
   Pretrained result;
   for (const NamedTensor& own : weights(module)) {
@@ -66,23 +52,23 @@ Pretrained load_pretrained(Module& module, const std::vector<NamedTensor>& tenso
     else if (replaceable)
       result.unchanged.push_back(own.name);
     else if (found == given.end())
-      missing.push_back(name + " " + describe(own.tensor));
+      misfits.missing.push_back(name + " " + describe(own.tensor));
     else
-      wrong.push_back(
+      misfits.wrong.push_back(
           fmt::format("{} is {}, expected {}", name, describe(*found->second), describe(own.tensor)));
   }
   for (const NamedTensor& named : tensors)
-    if (!used.contains(named.name)) extra.push_back(named.name + " " + describe(named.tensor));
-  check(missing.empty() && wrong.empty() && extra.empty(), "{}: its tensors are not those of the model{}{}{}",
-        from, listed("missing", missing), listed("of a wrong shape or type", wrong),
-        listed("that the model does not have", extra));
-  for (auto& [source, target] : copies) copy_values(*source, target);
+    if (!used.contains(named.name)) misfits.extra.push_back(named.name + " " + describe(named.tensor));
+  misfits.check_none(from);
+  for (auto& [source, target] : copies) copy_values(*source, target.mutable_span<float>());
   result.loaded = copies.size();
   return result;
 }
 
 Pretrained load_pretrained(Module& module, std::string_view model, const std::vector<NamedTensor>& tensors,
                            const std::string& from) {
+  if (const auto layers = torch_layers(model, tensors); !layers.empty())
+    return load_torch_weights(module, tensors, layers, from);
   const auto holds = [&](std::string_view name) {
     return std::ranges::find(tensors, name, &NamedTensor::name) != tensors.end();
   };

@@ -32,8 +32,10 @@ struct Pretrained {
 Pretrained load_pretrained(Module& module, const std::vector<NamedTensor>& tensors, const std::string& from,
                            const PretrainedOptions& options = {});
 
-/// Reads tensors into a bundled model (models.h): its own weights, for mobilenet_v2 those with torchvision's
-/// names too. The head stays as it is when theirs is for other classes.
+/// Reads tensors into a bundled model (models.h): its own weights, and for mobilenet_v2 and efficientnet_b0 those
+/// with torchvision's or timm's names and shapes ([O,I,H,W]), whose batch norm, epsilon 1e-5, is folded or
+/// given the model's epsilon. The head stays as it is when theirs is for other classes; that of
+/// efficientnet_b0 is its own, and another is not read.
 Pretrained load_pretrained(Module& module, std::string_view model, const std::vector<NamedTensor>& tensors,
                            const std::string& from);
 /// The same out of a safetensors file.
