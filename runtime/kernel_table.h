@@ -21,7 +21,9 @@ struct Site {
   std::span<const Shape> shapes;           ///< of all values
   std::size_t part = 0;                    ///< of a concat: which input this step copies
   const graph::MaxPool2d* pool = nullptr;  ///< over the op's output; then `output` is the pool's
-  const Blocking* blocking = nullptr;      ///< of the kernel that is asked; null for the reference
+  Sparsity sparsity = Sparsity::choose;
+  const Blocking* blocking = nullptr;  ///< of the kernel that is asked; null for the reference
+  Level level = Level::reference;      ///< likewise
 
   std::size_t size() const { return inputs.size(); }
   const graph::Value& input(std::size_t index) const { return graph.value(inputs[index]); }
@@ -56,6 +58,8 @@ struct KernelEntry {
   bool pooled = false;
   /// Takes an f32 input with an i8 weight.
   bool dynamic = false;
+  /// Leaves out weights of 0.
+  bool sparse = false;
   /// The output may be in the input's memory (of either, when there are two of its size).
   bool in_place = false;
 };

@@ -11,9 +11,6 @@
 
 namespace lathe::runtime {
 
-namespace {
-
-/// Does a 2x2 pool with stride 2 and no padding follow?
 bool poolable(const Site& site, const ConvSite& conv) {
   const graph::MaxPool2d& pool = *site.pool;
   if (pool.kernel_h != 2 || pool.kernel_w != 2 || pool.stride_h != 2 || pool.stride_w != 2) return false;
@@ -23,6 +20,8 @@ bool poolable(const Site& site, const ConvSite& conv) {
   };
   return unpadded(conv.window.out_h) && unpadded(conv.window.out_w);
 }
+
+namespace {
 
 constexpr std::int32_t kAnyRun = std::numeric_limits<std::int32_t>::max();
 /// Products of 16-bit codes and weights that 32 bits hold: none is larger than 2^22.

@@ -7,6 +7,8 @@
 /// the level.
 namespace lathe::runtime {
 
+struct ConvSite;
+
 // prepare_packed.cpp
 bool prepare_packed_conv_f32(const Site& site, Store& store,
                              Prepared& prepared);  // PackedConv, also with pool
@@ -19,6 +21,14 @@ bool prepare_packed_linear_dynamic(const Site& site, Store& store, Prepared& pre
 bool prepare_packed_linear_f32(const Site& site, Store& store, Prepared& prepared);  // PackedLinear
 bool prepare_packed_linear_i8(const Site& site, Store& store, Prepared& prepared);   // PackedLinear
 bool prepare_packed_linear_i16(const Site& site, Store& store, Prepared& prepared);  // PackedLinear
+
+/// Does a 2x2 pool with stride 2 and no padding follow?
+bool poolable(const Site& site, const ConvSite& conv);
+
+// prepare_sparse.cpp
+bool prepare_sparse_conv_f32(const Site& site, Store& store,
+                             Prepared& prepared);  // SparseConv, also with pool
+bool prepare_sparse_linear_f32(const Site& site, Store& store, Prepared& prepared);  // SparseLinear
 
 // prepare_depthwise.cpp
 bool prepare_packed_depthwise_f32(const Site& site, Store& store, Prepared& prepared);      // PackedDepthwise

@@ -22,9 +22,12 @@ struct Choice {
 
 class Builder {
  public:
-  Builder(const graph::Graph& graph, std::int64_t batch, Level level)
-      : graph_(graph), lowered_(lower(graph)), shapes_(graph.shapes_at(batch)) {
-    program_.batch = batch;
+  Builder(const graph::Graph& graph, const PlanOptions& options, Level level)
+      : graph_(graph),
+        sparsity_(options.sparsity),
+        lowered_(lower(graph)),
+        shapes_(graph.shapes_at(options.batch)) {
+    program_.batch = options.batch;
     program_.level = level;
   }
 
@@ -61,7 +64,8 @@ class Builder {
               .output = task.output,
               .shapes = shapes_,
               .part = task.part,
-              .pool = task.pool ? &*task.pool : nullptr};
+              .pool = task.pool ? &*task.pool : nullptr,
+              .sparsity = sparsity_};
     try {
       for (const KernelEntry& entry : kernel_table()) {
         if (entry.op != task.op.index() || entry.level > program_.level ||
@@ -70,6 +74,7 @@ class Builder {
         if (entry.dynamic != dynamic(site)) continue;
         if (entry.input != site.input(0).dtype || entry.output != site.result().dtype) continue;
         site.blocking = entry.blocking;
+        site.level = entry.level;
         Prepared prepared;
         if (entry.prepare(site, program_.store, prepared)) return {&entry, prepared};
       }
@@ -189,11 +194,19 @@ class Builder {
     return std::holds_alternative<graph::Add>(op) || std::holds_alternative<graph::Multiply>(op);
   }
 
+  static double zeros_of(const graph::Value& weight) {
+    const auto zeros = weight.dtype == Dtype::i8 ? std::ranges::count(weight.elements<std::int8_t>(), 0)
+                                                 : std::ranges::count(weight.elements<float>(), 0.f);
+    return static_cast<double>(zeros) / static_cast<double>(weight.shape.size());
+  }
+
   StepInfo info(const Task& task, const Choice& choice) const {
     std::int64_t flops = 0;
+    double zeros = 0;
     if (std::holds_alternative<graph::Conv2d>(task.op) || std::holds_alternative<graph::Linear>(task.op)) {
       const Shape& weight = graph_.value(task.inputs[1]).shape;
       flops = 2 * shape(graph_.nodes()[task.node].output).size() * (weight.size() / weight[0]);
+      zeros = zeros_of(graph_.value(task.inputs[1]));
     }
     const std::string pool = task.pool ? " + " + graph::to_string(*task.pool) : "";
     return {.op = graph::to_string(task.op) + pool,
@@ -201,7 +214,9 @@ class Builder {
             .kernel = fmt::format("{}_{}", choice.entry->name, to_string(choice.entry->level)),
             .output = shape(task.output),
             .dtype = graph_.value(task.output).dtype,
-            .flops = flops};
+            .flops = flops,
+            .zeros = zeros,
+            .sparse = choice.entry->sparse};
   }
 
   Port port(graph::ValueId id) {
@@ -210,6 +225,7 @@ class Builder {
   }
 
   const graph::Graph& graph_;
+  Sparsity sparsity_;
   Lowered lowered_;
   std::vector<Shape> shapes_;
   std::vector<Choice> choices_;
@@ -241,7 +257,7 @@ Program build_program(const graph::Graph& graph, const PlanOptions& options, Lev
         to_string(available));
   graph::verify(graph);
   const graph::Graph expanded = expand_halves(graph);
-  return Builder(expanded, options.batch, level).build();
+  return Builder(expanded, options, level).build();
 }
 
 }  // namespace lathe::runtime

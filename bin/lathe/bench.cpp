@@ -32,10 +32,17 @@ void fill_random(runtime::Plan& plan) {
   }
 }
 
+/// Share of the weights that are 0, where it is large enough to matter, and whether the kernel leaves them
+/// out.
+std::string zeros_text(const runtime::StepInfo& step) {
+  if (step.zeros < 0.05) return "";
+  return fmt::format("{:.0f} % {}", 100 * step.zeros, step.sparse ? "left out" : "(dense wins)");
+}
+
 experiments::Table layer_table(const runtime::Plan& plan, const std::vector<double>& nanoseconds) {
   double total = 0;
   for (double time : nanoseconds) total += time;
-  experiments::Table table{{"layer", "op", "kernel", "output", "us", "share %", "GOP/s"}, {}};
+  experiments::Table table{{"layer", "op", "kernel", "output", "us", "share %", "GOP/s", "zeros"}, {}};
   for (std::size_t i = 0; i < nanoseconds.size(); ++i) {
     const runtime::StepInfo& step = plan.steps()[i];
     table.rows.push_back(
@@ -44,7 +51,8 @@ experiments::Table layer_table(const runtime::Plan& plan, const std::vector<doub
          fmt::format("{:.1f}", 100 * nanoseconds[i] / std::max(total, 1.0)),
          step.flops > 0
              ? fmt::format("{:.1f}", static_cast<double>(step.flops) / std::max(nanoseconds[i], 1.0))
-             : ""});
+             : "",
+         zeros_text(step)});
   }
   return table;
 }
@@ -76,6 +84,8 @@ int bench_file(const Arguments& arguments) {
       result["layers"].push_back({{"name", plan.steps()[i].name},
                                   {"op", plan.steps()[i].op},
                                   {"kernel", plan.steps()[i].kernel},
+                                  {"zeros", plan.steps()[i].zeros},
+                                  {"sparse", plan.steps()[i].sparse},
                                   {"median_us", layers[i] / 1000}});
     fmt::print("{}\n", result.dump());
     return 0;

@@ -17,6 +17,7 @@ struct Blocking {
   std::int32_t chunk_i8, chunk_i16;                   ///< codes of a depthwise convolution together
   std::int32_t parts;                                 ///< of 16 bytes in a register; 0: no registers
   bool real_rescaling;                                ///< 8-bit codes come from floats where possible
+  std::int32_t sparse_vectors;                        ///< of positions in a convolution without zeros
 };
 
 // Lists are compiled apart from each other: together they take minutes.
@@ -40,6 +41,12 @@ struct WordKernels {
   Kernel conv2d, conv2d_wide;  // PackedConv; wide: 64-bit sums
   Kernel depthwise;            // PackedDepthwiseCodes
   Kernel linear;               // PackedLinear
+};
+
+/// Floats, without the weights that are 0.
+struct SparseKernels {
+  Kernel conv2d;  // SparseConv
+  Kernel linear;  // SparseLinear
 };
 
 struct ElementKernels {
@@ -70,6 +77,7 @@ struct FastKernels {
   const FloatKernels& floats;
   const ByteKernels& bytes;
   const WordKernels& words;
+  const SparseKernels& sparse;
   const ElementKernels& elements;
 };
 
@@ -78,6 +86,7 @@ extern const Blocking kBlocking;
 extern const FloatKernels kFloats;
 extern const ByteKernels kBytes;
 extern const WordKernels kWords;
+extern const SparseKernels kSparse;
 extern const ElementKernels kElements;
 }  // namespace portable
 namespace avx2 {
@@ -85,6 +94,7 @@ extern const Blocking kBlocking;
 extern const FloatKernels kFloats;
 extern const ByteKernels kBytes;
 extern const WordKernels kWords;
+extern const SparseKernels kSparse;
 extern const ElementKernels kElements;
 }  // namespace avx2
 namespace avx512 {
@@ -92,6 +102,7 @@ extern const Blocking kBlocking;
 extern const FloatKernels kFloats;
 extern const ByteKernels kBytes;
 extern const WordKernels kWords;
+extern const SparseKernels kSparse;
 extern const ElementKernels kElements;
 }  // namespace avx512
 

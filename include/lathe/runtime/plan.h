@@ -29,10 +29,18 @@ Level parse_level(std::string_view name);
 /// The highest that this processor and operating system run.
 Level best_level();
 
+/// Whether layers with many weights of 0 leave them out (f32; an infinite input times such a weight is then 0, not NaN).
+enum class Sparsity : std::uint8_t {
+  choose,  ///< where an estimate, fitted to measurements, says that it is faster
+  never,
+  always,  ///< wherever there is a kernel
+};
+
 struct PlanOptions {
   std::int64_t batch = 1;
   /// Kernels above this level are not used. Default: best_level(). Throws Error when the processor lacks it.
   std::optional<Level> level;
+  Sparsity sparsity = Sparsity::choose;
 };
 
 /// One step of a plan, for people.
@@ -42,7 +50,9 @@ struct StepInfo {
   std::string kernel;  ///< "conv2d_i8_vnni"
   Shape output;
   Dtype dtype = Dtype::f32;
-  std::int64_t flops = 0;
+  std::int64_t flops = 0;      ///< weights of 0 included
+  double zeros = 0;            ///< share of a layer's weights that are 0
+  bool sparse = false;         ///< the kernel leaves them out
 };
 
 /// A network ready to run at one batch size. One plan serves one thread at a time; plans of the same graph are independent.

@@ -74,6 +74,44 @@ struct F32 {
   }
 
   static Sum times(Sum a, Sum b) { return {_mm256_mul_ps(a.a, b.a), _mm256_mul_ps(a.b, b.b)}; }
+  static Sum plus(Sum a, Sum b) { return {_mm256_add_ps(a.a, b.a), _mm256_add_ps(a.b, b.b)}; }
+  static Sum zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+  static float sum_of_lanes(Sum x) { return total(_mm256_add_ps(x.a, x.b)); }
+  static Sum gather(const float* x, const std::int32_t* index) {
+    const auto* at = reinterpret_cast<const __m256i*>(index);
+    return {_mm256_i32gather_ps(x, _mm256_loadu_si256(at), 4),
+            _mm256_i32gather_ps(x, _mm256_loadu_si256(at + 1), 4)};
+  }
+
+  static constexpr int kSparseVectors = 6;
+  /// Line i of sixteen numbers becomes column i: to + k * step is line k.
+  static void transpose(const float* const (&line)[16], float* to, std::int64_t step) {
+    for (int i = 0; i < 16; i += 8)
+      for (int k = 0; k < 16; k += 8) transpose_eight(line + i, k, to + k * step + i, step);
+  }
+  static void transpose_eight(const float* const* line, int from, float* to, std::int64_t step) {
+    __m256 a[8], b[8];
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i) a[i] = _mm256_loadu_ps(line[i] + from);
+#pragma GCC unroll 4
+    for (int i = 0; i < 8; i += 2) {
+      b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
+      b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
+    }
+    // a[4 * g + c]: of lines 4 * g to 4 * g + 3 the columns c and c + 4.
+#pragma GCC unroll 2
+    for (int i = 0; i < 8; i += 4) {
+      a[i] = _mm256_shuffle_ps(b[i], b[i + 2], 0x44);
+      a[i + 1] = _mm256_shuffle_ps(b[i], b[i + 2], 0xee);
+      a[i + 2] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0x44);
+      a[i + 3] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0xee);
+    }
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; ++c) {
+      _mm256_storeu_ps(to + c * step, _mm256_permute2f128_ps(a[c], a[4 + c], 0x20));
+      _mm256_storeu_ps(to + (c + 4) * step, _mm256_permute2f128_ps(a[c], a[4 + c], 0x31));
+    }
+  }
   static void store(float* out, Sum x, Mask lanes) {
     if (lanes >= kLanes) {
       _mm256_storeu_ps(out, x.a);

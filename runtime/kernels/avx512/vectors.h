@@ -44,6 +44,48 @@ struct F32 {
   static Sum scale(Sum x, Sum factor, Sum bias) { return _mm512_add_ps(_mm512_mul_ps(factor, x), bias); }
 
   static Sum times(Sum a, Sum b) { return _mm512_mul_ps(a, b); }
+  static Sum plus(Sum a, Sum b) { return _mm512_add_ps(a, b); }
+  static Sum zero() { return _mm512_setzero_ps(); }
+  static float sum_of_lanes(Sum x) { return _mm512_reduce_add_ps(x); }
+  static Sum gather(const float* x, const std::int32_t* index) {
+    return _mm512_i32gather_ps(_mm512_loadu_si512(index), x, 4);
+  }
+
+  static constexpr int kSparseVectors = 8;
+  /// Line i of sixteen numbers becomes column i: to + k * step is line k.
+  static void transpose(const float* const (&line)[16], float* to, std::int64_t step) {
+    __m512 a[16], b[16];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i) a[i] = _mm512_loadu_ps(line[i]);
+#pragma GCC unroll 8
+    for (int i = 0; i < 16; i += 2) {
+      b[i] = _mm512_unpacklo_ps(a[i], a[i + 1]);
+      b[i + 1] = _mm512_unpackhi_ps(a[i], a[i + 1]);
+    }
+    const auto pair = [](__m512 x, __m512 y, bool high) __attribute__((always_inline)) {
+      const __m512d p = _mm512_castps_pd(x), q = _mm512_castps_pd(y);
+      return _mm512_castpd_ps(high ? _mm512_unpackhi_pd(p, q) : _mm512_unpacklo_pd(p, q));
+    };
+      // a[4 * g + c]: of lines 4 * g to 4 * g + 3 the columns c, c + 4, c + 8, c + 12.
+#pragma GCC unroll 4
+    for (int i = 0; i < 16; i += 4) {
+      a[i] = pair(b[i], b[i + 2], false);
+      a[i + 1] = pair(b[i], b[i + 2], true);
+      a[i + 2] = pair(b[i + 1], b[i + 3], false);
+      a[i + 3] = pair(b[i + 1], b[i + 3], true);
+    }
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; ++c) {
+      const __m512 lower = _mm512_shuffle_f32x4(a[c], a[4 + c], 0x88),
+                   lower_odd = _mm512_shuffle_f32x4(a[c], a[4 + c], 0xdd);
+      const __m512 upper = _mm512_shuffle_f32x4(a[8 + c], a[12 + c], 0x88),
+                   upper_odd = _mm512_shuffle_f32x4(a[8 + c], a[12 + c], 0xdd);
+      _mm512_storeu_ps(to + c * step, _mm512_shuffle_f32x4(lower, upper, 0x88));
+      _mm512_storeu_ps(to + (c + 8) * step, _mm512_shuffle_f32x4(lower, upper, 0xdd));
+      _mm512_storeu_ps(to + (c + 4) * step, _mm512_shuffle_f32x4(lower_odd, upper_odd, 0x88));
+      _mm512_storeu_ps(to + (c + 12) * step, _mm512_shuffle_f32x4(lower_odd, upper_odd, 0xdd));
+    }
+  }
   static void store(float* out, Sum x, Mask mask) { _mm512_mask_storeu_ps(out, mask, x); }
 
   /// generic/activations.h says how. The reciprocal is an estimate of 14 bits and one step of Newton's.

@@ -26,7 +26,8 @@ constexpr Blocking make_blocking() {
           .chunk_i8 = I8::kChunk,
           .chunk_i16 = I16::kChunk,
           .parts = I8::kParts,
-          .real_rescaling = I8::kRealRescaling};
+          .real_rescaling = I8::kRealRescaling,
+          .sparse_vectors = F32::kSparseVectors};
 }
 
 /// `Own`: the kernels that a level has of its own.

@@ -57,6 +57,28 @@ struct F32 {
     for (int i = 0; i < kLanes; ++i) sum.v[i] += weight.v[i] * x.v[i];
   }
   static Sum max(const Sum& a, const Sum& b) { return larger(a, b); }
+  static Sum plus(const Sum& a, const Sum& b) {
+    Sum result;
+    for (int i = 0; i < kLanes; ++i) result.v[i] = a.v[i] + b.v[i];
+    return result;
+  }
+  static Sum zero() { return {}; }
+  static float sum_of_lanes(const Sum& x) { return total(x); }
+  static Sum gather(const float* x, const std::int32_t* index) {
+    Sum result;
+    for (int i = 0; i < kLanes; ++i) result.v[i] = x[index[i]];
+    return result;
+  }
+  static void store(float* out, const Sum& x, Mask lanes) {
+    for (int i = 0; i < lanes; ++i) out[i] = x.v[i];
+  }
+
+  static constexpr int kSparseVectors = 2;
+  /// Line i of sixteen numbers becomes column i: to + k * step is line k.
+  static void transpose(const float* const (&line)[16], float* to, std::int64_t step) {
+    for (int k = 0; k < kLanes; ++k)
+      for (int i = 0; i < kLanes; ++i) to[k * step + i] = line[i][k];
+  }
   static Sum scale(const Sum& x, const Sum& factor, const Sum& bias) {
     Sum result;
     for (int i = 0; i < kLanes; ++i) {

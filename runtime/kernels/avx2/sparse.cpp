@@ -1,0 +1,9 @@
+#include "../generic/sparse.h"
+#include "vectors.h"
+
+namespace lathe::runtime::avx2 {
+
+// Constant: nothing of this file may run before the processor is known.
+constexpr SparseKernels kSparse = make_sparse<F32>();
+
+}  // namespace lathe::runtime::avx2

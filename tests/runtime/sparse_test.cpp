@@ -1,0 +1,126 @@
+#include "graphs.h"
+
+#include <lathe/runtime/plan.h>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+using namespace graphs;
+using namespace lathe::graph;
+using lathe::runtime::Level;
+using lathe::runtime::Plan;
+using lathe::runtime::Sparsity;
+
+namespace {
+
+/// The graph with a share of the weights of its layers set to 0 at random.
+Graph pruned(Graph graph, double zeros, std::uint64_t seed = 3) {
+  Rng rng(seed);
+  for (std::size_t i = 0; i < graph.values().size(); ++i) {
+    Value& value = graph.value(static_cast<ValueId>(i));
+    if (!value.is_constant() || !value.name.ends_with(".weight") || value.dtype != Dtype::f32) continue;
+    std::vector<float> elements(value.elements<float>().begin(), value.elements<float>().end());
+    for (float& element : elements)
+      if (rng.uniform(0, 1) < zeros) element = 0;
+    value.data = ConstantData::copy(std::as_bytes(std::span(elements)));
+  }
+  return graph;
+}
+
+void check_close(const std::vector<std::byte>& given, const std::vector<std::byte>& expected) {
+  const auto a = floats(given), b = floats(expected);
+  REQUIRE(a.size() == b.size());
+  float largest = 1, difference = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    largest = std::max(largest, std::abs(b[i]));
+    difference = std::max(difference, std::abs(a[i] - b[i]));
+  }
+  CHECK(difference <= 2e-6f * largest);
+}
+
+/// Compares plans without zeros of every level with the reference; says whether all took such a kernel.
+bool compare(const Graph& graph) {
+  bool sparse = true;
+  for (const std::int64_t batch : {1, 3}) {
+    CAPTURE(batch);
+    const auto expected = run(graph, {.batch = batch, .level = Level::reference});
+    for (const Level level : fast_levels()) {
+      CAPTURE(to_string(level));
+      std::string kernels;
+      check_close(run(graph, {.batch = batch, .level = level, .sparsity = Sparsity::always}, 1, &kernels),
+                  expected);
+      sparse = sparse && kernels.find("sparse_") != std::string::npos;
+    }
+  }
+  return sparse;
+}
+
+Graph layer(Op op, Shape in, Shape weight, double zeros, bool pool = false, bool bias = true) {
+  Maker maker(static_cast<std::uint64_t>(in.size() + weight.size()));
+  ValueId y = maker.weighted(op, maker.input(in), weight, "layer", bias);
+  if (pool) y = maker.node(MaxPool2d{}, {y});
+  return pruned(maker.finish(y), zeros);
+}
+
+}  // namespace
+
+TEST_CASE("convolutions that leave out zeros equal the reference at every level") {
+  for (const double zeros : {0.3, 0.8, 1.}) {
+    CAPTURE(zeros);
+    for (const int in : {1, 3, 16, 17, 40}) {
+      for (const int out : {1, 5, 16, 33}) {
+        CAPTURE(in);
+        CAPTURE(out);
+        CHECK(compare(layer(Conv2d{.activation = Activation::relu}, {1, 9, 7, in}, {out, 1, 1, in}, zeros)));
+        CHECK(compare(layer(Conv2d{.padding = Padding::same(), .activation = Activation::relu6},
+                            {1, 7, 18, in}, {out, 3, 3, in}, zeros, false, in % 2 == 0)));
+        CHECK(compare(layer(Conv2d{}, {1, 10, 13, in}, {out, 3, 3, in}, zeros, true)));
+      }
+    }
+    // More channels than one part holds, more rows than a strip, windows of other sizes.
+    CHECK(compare(layer(Conv2d{}, {1, 14, 14, 300}, {20, 1, 1, 300}, zeros)));
+    CHECK(compare(layer(Conv2d{.padding = Padding::same()}, {1, 23, 50, 20}, {18, 3, 3, 20}, zeros)));
+    CHECK(compare(layer(Conv2d{.padding = Padding::symmetric(2)}, {1, 6, 33, 4}, {6, 5, 4, 4}, zeros)));
+    CHECK(compare(layer(Conv2d{.padding = Padding::symmetric(1)}, {1, 5, 4, 8}, {16, 1, 1, 8}, zeros)));
+    CHECK(compare(layer(Conv2d{.padding = Padding::same()}, {1, 26, 60, 9}, {18, 3, 3, 9}, zeros, true)));
+  }
+}
+
+TEST_CASE("linear layers that leave out zeros equal the reference at every level") {
+  for (const double zeros : {0.3, 0.9, 1.})
+    for (const int in : {1, 15, 16, 200, 1600})
+      for (const int out : {1, 10, 16, 33})
+        CHECK(compare(layer(Linear{Activation::relu}, {1, in}, {out, in}, zeros, false, in != 15)));
+}
+
+TEST_CASE("kernels that leave out zeros do not take strides and groups") {
+  CHECK_FALSE(compare(layer(Conv2d{.stride_h = 2}, {1, 9, 7, 8}, {16, 3, 3, 8}, 0.9)));
+  CHECK_FALSE(compare(layer(Conv2d{.groups = 2}, {1, 9, 7, 8}, {16, 3, 3, 4}, 0.9)));
+}
+
+TEST_CASE("a plan leaves out zeros where that is faster, and says so") {
+  const auto steps = [](const Graph& graph, Sparsity sparsity, Level level) {
+    const Plan plan(graph, {.level = level, .sparsity = sparsity});
+    return plan.steps();
+  };
+  const Graph dense = conv(Dtype::f32), sparse = pruned(dense, 0.9);
+  for (const Level level : fast_levels()) {
+    CAPTURE(to_string(level));
+    const auto any = [](const auto& all) {
+      return std::ranges::any_of(all, [](auto& s) { return s.sparse; });
+    };
+    CHECK_FALSE(any(steps(dense, Sparsity::choose, level)));
+    CHECK_FALSE(any(steps(sparse, Sparsity::never, level)));
+    CHECK(any(steps(sparse, Sparsity::choose, level)) == (level >= Level::avx2));
+  }
+  const auto all = steps(sparse, Sparsity::choose, fast_levels().back());
+  const auto second = std::ranges::find(all, "conv2", &lathe::runtime::StepInfo::name);
+  REQUIRE(second != all.end());
+  CHECK(second->zeros == doctest::Approx(0.9).epsilon(0.02));
+  // Codes: no kernel leaves out weights, the share of zeros is known all the same.
+  const auto codes = steps(conv(Dtype::i8), Sparsity::always, fast_levels().back());
+  CHECK(std::ranges::none_of(codes, [](auto& s) { return s.sparse; }));
+  CHECK(std::ranges::any_of(codes, [](auto& s) { return s.zeros > 0 && s.zeros < 0.1; }));
+}
