@@ -28,20 +28,11 @@ struct Layer {
   bool pool = false;
 };
 
-Graph pruned(const Layer& layer, double zeros) {
+Graph graph_of(const Layer& layer, double zeros) {
   Maker maker(7);
   ValueId y = maker.weighted(layer.op, maker.input(layer.in), layer.weight);
   if (layer.pool) y = maker.node(MaxPool2d{}, {y});
-  Graph graph = maker.finish(y);
-  for (std::size_t i = 0; i < graph.values().size(); ++i) {
-    Value& value = graph.value(static_cast<ValueId>(i));
-    if (!value.is_constant() || value.shape != layer.weight) continue;
-    std::vector<float> elements(value.elements<float>().begin(), value.elements<float>().end());
-    for (float& element : elements)
-      if (maker.rng().uniform(0, 1) < zeros) element = 0;
-    value.data = ConstantData::copy(std::as_bytes(std::span(elements)));
-  }
-  return graph;
+  return pruned(maker.finish(y), zeros);
 }
 
 /// The least time of each, in nanoseconds.
@@ -104,7 +95,7 @@ int main(int argc, char** argv) {
                "sparse", "ratio", "the plan");
     for (const Layer& layer : layers) {
       for (const double zeros : {0.6, 0.8, 0.9}) {
-        const Graph graph = pruned(layer, zeros);
+        const Graph graph = graph_of(layer, zeros);
         Plan dense(graph, {.level = level, .sparsity = Sparsity::never}),
             sparse(graph, {.level = level, .sparsity = Sparsity::always});
         const bool taken = Plan(graph, {.level = level}).steps()[0].sparse;

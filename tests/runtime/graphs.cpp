@@ -204,6 +204,19 @@ Graph dscnn(Dtype dtype) {
   return end(maker, dtype, maker.weighted(Linear{}, x, {10, 24}, "linear"));
 }
 
+Graph pruned(Graph graph, double zeros, std::uint64_t seed) {
+  Rng rng(seed);
+  for (std::size_t i = 0; i < graph.values().size(); ++i) {
+    Value& value = graph.value(static_cast<ValueId>(i));
+    if (!value.is_constant() || !value.name.ends_with(".weight") || value.dtype != Dtype::f32) continue;
+    std::vector<float> elements(value.elements<float>().begin(), value.elements<float>().end());
+    for (float& element : elements)
+      if (static_cast<double>(rng.uniform()) < zeros) element = 0;
+    value.data = ConstantData::copy(std::as_bytes(std::span(elements)));
+  }
+  return graph;
+}
+
 std::vector<lathe::runtime::Level> fast_levels() {
   using lathe::runtime::Level;
   std::vector<Level> levels;

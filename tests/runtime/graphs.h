@@ -76,6 +76,9 @@ Graph tutorial(Dtype dtype);
 Graph conv(Dtype dtype);
 Graph dscnn(Dtype dtype);
 
+/// The graph with a share of the f32 weights of its layers set to 0 at random.
+Graph pruned(Graph graph, double zeros, std::uint64_t seed = 3);
+
 /// Levels that this processor runs, the reference left out.
 std::vector<lathe::runtime::Level> fast_levels();
 

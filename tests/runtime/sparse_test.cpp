@@ -15,20 +15,6 @@ using lathe::runtime::Sparsity;
 
 namespace {
 
-/// The graph with a share of the weights of its layers set to 0 at random.
-Graph pruned(Graph graph, double zeros, std::uint64_t seed = 3) {
-  Rng rng(seed);
-  for (std::size_t i = 0; i < graph.values().size(); ++i) {
-    Value& value = graph.value(static_cast<ValueId>(i));
-    if (!value.is_constant() || !value.name.ends_with(".weight") || value.dtype != Dtype::f32) continue;
-    std::vector<float> elements(value.elements<float>().begin(), value.elements<float>().end());
-    for (float& element : elements)
-      if (rng.uniform(0, 1) < zeros) element = 0;
-    value.data = ConstantData::copy(std::as_bytes(std::span(elements)));
-  }
-  return graph;
-}
-
 void check_close(const std::vector<std::byte>& given, const std::vector<std::byte>& expected) {
   const auto a = floats(given), b = floats(expected);
   REQUIRE(a.size() == b.size());
