@@ -79,6 +79,13 @@ constexpr PublishedMethod kMethods[] = {
     {"prune_cluster_pcqat", "uint8", 0.9738, 332.5, 24.16},
 };
 
+constexpr PublishedNetwork kNetworks[] = {
+    {"mobilenet_v1", 0.709, 0.657, 124, 112, 16.9, 4.3, 0.70, 64},
+    {"mobilenet_v2", 0.719, 0.637, 89, 98, 14, 3.6, 0.709, 54},
+    {"inception_v3", 0.78, 0.772, 1130, 845, 95.7, 23.9, 0.775, 543},
+    {"resnet_v2_101", 0.770, 0.768, 3973, 2868, 178.3, 44.9, {}, {}},
+};
+
 }  // namespace
 
 std::span<const PublishedCell> published_grid() { return kGrid; }
@@ -96,6 +103,13 @@ const PublishedMethod* find_published_method(std::string_view optimisation, std:
     return entry.optimisation == optimisation && entry.method == method;
   });
   return found == std::ranges::end(kMethods) ? nullptr : found;
+}
+
+std::span<const PublishedNetwork> published_networks() { return kNetworks; }
+
+const PublishedNetwork* find_published_network(std::string_view model) {
+  const auto* found = std::ranges::find(kNetworks, model, &PublishedNetwork::model);
+  return found == std::ranges::end(kNetworks) ? nullptr : found;
 }
 
 }  // namespace lathe::experiments

@@ -6,7 +6,7 @@
 
 namespace lathe::experiments {
 
-/// What others have published on MNIST, to stand beside what is measured here. Both studies used TensorFlow,
+/// What others have published, to stand beside what is measured here. Both studies on MNIST used TensorFlow,
 /// its Model Optimization Toolkit and TFLite; their machines are not known, so their times show a scale and
 /// are never divided by ours.
 
@@ -36,5 +36,18 @@ struct PublishedMethod {
 std::span<const PublishedMethod> published_methods();
 /// Null when there is no such entry (int16x8 on top of quantization-aware training was refused).
 const PublishedMethod* find_published_method(std::string_view optimisation, std::string_view method);
+
+/// A row of the table of what quantization gains on large networks, of TensorFlow Lite's guide to model
+/// optimization: ImageNet, one big core of a Pixel 2. MB are millions of bytes.
+struct PublishedNetwork {
+  std::string_view model;
+  double accuracy = 0, int8_accuracy = 0;      ///< share; int8: after training
+  double ms = 0, int8_ms = 0;                  ///< latency of an image
+  double megabytes = 0, int8_megabytes = 0;    ///< of the file
+  std::optional<double> qat_accuracy, qat_ms;  ///< int8 with quantization-aware training
+};
+std::span<const PublishedNetwork> published_networks();
+/// Null when there is no such row.
+const PublishedNetwork* find_published_network(std::string_view model);
 
 }  // namespace lathe::experiments

@@ -69,7 +69,7 @@ class Programs(unittest.TestCase):
     # Right
 
     def test_every_program_has_help_and_version(self):
-        for program in ("lathe", "lathe-mnist-report", "lathe-method-table"):
+        for program in ("lathe", "lathe-mnist-report", "lathe-method-table", "lathe-zoo"):
             self.assertIn("--help", run(program, "--help").stdout)
             self.assertRegex(run(program, "--version").stdout, r"^lathe \d+\.\d+\.\d+\n$")
 
@@ -307,6 +307,29 @@ class Programs(unittest.TestCase):
         evaluated = run("lathe", "eval", model, "--dataset", "synthetic-shapes", "--json")
         self.assertEqual(json.loads(evaluated.stdout)["images"], 2000, evaluated.stderr)
 
+    def test_the_zoo_measures_a_network_beside_the_published_figures(self):
+        out = self.folder / "zoo"
+        result = run("lathe-zoo", "--quick", "--runs", "3", "--quiet", "--out", out)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stderr, "")
+        self.assertIn("Random weights (mobilenet_v1): size and latency are those of the network, accuracy is left empty.", result.stdout)
+        self.assertIn("Generated pictures (synthetic-shapes), no photos, gave the ranges.", result.stdout)
+        with open(out / "zoo.csv") as file:
+            rows = list(csv.DictReader(file))
+        self.assertEqual([(row["model"], row["variant"]) for row in rows], [("mobilenet_v1", v) for v in ("float", "int8", "qat")])
+        for row in rows:
+            self.assertEqual(row["runs"], "3")
+            self.assertEqual(row["accuracy"], "")
+            self.assertGreater(float(row["median_ms"]), 0)
+            self.assertAlmostEqual(int(row["bytes"]) / float(row["published_bytes"]), 1, delta=0.1)
+        for row in rows[1:]:
+            self.assertLess(float(row["size_ratio"]), 0.27)
+        self.assertEqual(rows[1]["published_time_ratio"], "0.9032")
+        self.assertEqual(rows[0]["size_ratio"], "")
+        for name in ("zoo.md", "zoo.html"):
+            self.assertIn("MobileNetV1 1.0, 224", (out / name).read_text())
+            self.assertIn("Random weights", (out / name).read_text())
+
     # Wrong
 
     def test_wrong_usage_names_what_would_be_right(self):
@@ -325,6 +348,11 @@ class Programs(unittest.TestCase):
         self.assert_one_line(run("lathe-cats-vs-dogs", "--model", "small_cnn", "--rates", "body.*=0.1"), 2, "--rates: 'body.*' matches no parameter")
         self.assert_one_line(run("lathe-cats-vs-dogs", "--rates", "features.*"), 2, "--rates: 'features.*' is no GLOB=SHARE")
         self.assert_one_line(run("lathe-cats-vs-dogs", "--schedule", "step"), 2, "--schedule", "one-cycle, plateau")
+        self.assert_one_line(run("lathe-zoo", "--models", "mobilenet_v3"), 2, "--models: there is no network 'mobilenet_v3'", "resnet_v2_101")
+        self.assert_one_line(run("lathe-zoo", "--variants", "int4"), 2, "--variants: there is no 'int4'; there are: float, int8, qat")
+        self.assert_one_line(run("lathe-zoo", "--weights", "mobilenet_v2"), 2, "--weights: expected MODEL=FILE, given 'mobilenet_v2'")
+        self.assert_one_line(run("lathe-zoo", "--models", "mobilenet_v1", "--weights", "mobilenet_v2=x"), 2, "'mobilenet_v2' is none of the networks")
+        self.assert_one_line(run("lathe-zoo", "--runs", "0"), 2, "--runs")
         self.assert_one_line(run("lathe-cats-vs-dogs", "--kinds", "kd"), 2, "--kinds: kd needs a teacher")
         self.assert_one_line(run("lathe", "convert", self.float, "--to", "int4", "-o", "x"), 2, "int8")
         self.assert_one_line(run("lathe", "convert", self.float, "--to", "int8", "-o", "x"), 2, "--calibrate")
@@ -335,6 +363,8 @@ class Programs(unittest.TestCase):
         self.assert_one_line(run("lathe-mnist-report", "--data", "/nowhere", "--out", self.folder / "x"), 1, "/nowhere/mnist", "data fetch mnist")
         self.assert_one_line(run("lathe", "bench", "/nowhere/model.lathe"), 1, "/nowhere/model.lathe", "No such file")
         self.assert_one_line(run("lathe-cats-vs-dogs", "--weights", "/nowhere/w.safetensors"), 1, "/nowhere/w.safetensors", "No such file")
+        self.assert_one_line(run("lathe-zoo", "--weights", "mobilenet_v2=/nowhere/w.safetensors"), 1, "/nowhere/w.safetensors", "No such file")
+        self.assert_one_line(run("lathe-zoo", "--dataset", "none", "--data", "/nowhere"), 1, "/nowhere/none")
         self.assert_one_line(run("lathe", "info", "cnv"), 1, "no model 'cnv'", "tutorial, conv, dscnn")
         self.assert_one_line(run("lathe", "data", "fetch", "imagenet"), 1, "imagenet", "mnist")
 

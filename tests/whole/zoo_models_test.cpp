@@ -1,0 +1,80 @@
+// The large networks in their full size: deployed plans against the module, with random weights and
+// statistics of generated pictures.
+
+#include <doctest/doctest.h>
+
+#include <lathe/compress/batch_norm.h>
+#include <lathe/compress/calibrate.h>
+#include <lathe/compress/quantize.h>
+#include <lathe/compress/trace.h>
+#include <lathe/core/autograd.h>
+#include <lathe/datasets/augment.h>
+#include <lathe/datasets/loader.h>
+#include <lathe/layers/models.h>
+#include <lathe/runtime/plan.h>
+
+#include <algorithm>
+#include <cmath>
+
+using namespace lathe;
+
+namespace {
+
+constexpr std::int64_t kBatch = 2;
+
+datasets::DataLoader pictures(const Shape& input) {
+  datasets::DatasetPtr data = datasets::open("synthetic-shapes", {}).train;
+  data = datasets::map(datasets::take(data, 8), datasets::random_resized_crop(
+                                                    input[1], input[2], {.least_area = 1, .most_aspect = 1}));
+  return {data, {.batch = kBatch}};
+}
+
+std::vector<float> run(const graph::Graph& graph, const Tensor& x, runtime::Level level) {
+  runtime::Plan plan(graph, {.batch = x.shape()[0], .level = level});
+  std::ranges::copy(x.span<float>(), plan.input<float>().begin());
+  plan.run();
+  return {plan.output<float>().begin(), plan.output<float>().end()};
+}
+
+double relative_error(std::span<const float> given, std::span<const float> wanted) {
+  double error = 0, power = 0;
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    const double w = static_cast<double>(wanted[i]), g = static_cast<double>(given[i]);
+    error += (w - g) * (w - g), power += w * w;
+  }
+  return std::sqrt(error / power);
+}
+
+}  // namespace
+
+TEST_CASE("large networks compute as plans what they compute as modules, in every variant") {
+  for (const char* name : {"mobilenet_v1", "resnet_v2_101", "inception_v3"}) {
+    CAPTURE(std::string(name));
+    const layers::ModelInfo& info = layers::find_model(name);
+    const auto model = info.make();
+    model->reset(Rng(1));
+    const datasets::DataLoader loader = pictures(info.input);
+    compress::re_estimate_batch_norm(*model, loader);
+    model->eval();
+    const NoGrad no_grad;
+    const Tensor x = loader.epoch(0).next()->images;
+    const Tensor wanted = (*model)(x);
+    const graph::Graph real = compress::export_float(*model, info.input);
+    const runtime::Level best = runtime::best_level();
+    CHECK(relative_error(run(real, x, best), wanted.span<float>()) < 1e-4);
+    CHECK(relative_error(run(compress::to_half(real), x, best), wanted.span<float>()) < 0.02);
+    const compress::Ranges ranges = compress::calibrate(real, std::span(&x, 1));
+    std::vector<compress::FloatNode> left;
+    const graph::Graph int8 = compress::quantize(real, ranges, {}, &left);
+    CHECK(left.empty());
+    const std::vector<float> codes = run(int8, x, best);
+    // Random networks amplify what is rounded; trained ones do not.
+    CHECK(relative_error(codes, wanted.span<float>()) < 0.5);
+    for (int level = 1; level < static_cast<int>(best); ++level)
+      CHECK(run(int8, x, static_cast<runtime::Level>(level)) == codes);
+    const graph::Graph wide = compress::quantize(real, ranges, {.scheme = compress::Scheme::int16x8}, &left);
+    CHECK(left.empty());
+    CHECK(relative_error(run(wide, x, best), wanted.span<float>()) < 0.3);
+    CHECK(relative_error(run(compress::quantize_dynamic(real), x, best), wanted.span<float>()) < 0.5);
+  }
+}
