@@ -321,9 +321,11 @@ class Programs(unittest.TestCase):
             self.assertEqual(row["runs"], "3")
             self.assertEqual(row["accuracy"], "")
             self.assertGreater(float(row["median_ms"]), 0)
-            self.assertAlmostEqual(int(row["bytes"]) / float(row["published_bytes"]), 1, delta=0.1)
+            # Our encodings make float files of random weights smaller too.
+            self.assertLess(int(row["bytes"]), float(row["published_bytes"]))
+            self.assertGreater(int(row["bytes"]), 0.7 * float(row["published_bytes"]))
         for row in rows[1:]:
-            self.assertLess(float(row["size_ratio"]), 0.27)
+            self.assertLess(float(row["size_ratio"]), 0.35)
         self.assertEqual(rows[1]["published_time_ratio"], "0.9032")
         self.assertEqual(rows[0]["size_ratio"], "")
         for name in ("zoo.md", "zoo.html"):
