@@ -61,21 +61,35 @@ std::vector<Epoch> read_history(const std::filesystem::path& path) {
   return epochs;
 }
 
-/// The weights of the first experiment that has a history of layers.
+/// What LayerHistory wrote of an experiment; null: nothing that can be read.
+Cell layer_record(const Row& row, const ResultFolder& folder) {
+  Cell record = Cell::parse(text_of(folder.layer_history(row.id)), nullptr, false);
+  const bool whole = record.is_object() && record.contains("weights") && record["weights"].is_array() &&
+                     record.contains("steps") && record["steps"].is_array();
+  return whole ? record : nullptr;
+}
+
+/// Of the first experiment that has one.
 Cell layer_record(const Group& group, const ResultFolder& folder) {
-  for (const Row* row : group.rows) {
-    const std::string text = text_of(folder.layer_history(row->id));
-    Cell record = Cell::parse(text, nullptr, false);
-    if (record.is_object() && record.contains("weights") && record["weights"].is_array() &&
-        record.contains("steps") && record["steps"].is_array())
-      return record;
-  }
+  for (const Row* row : group.rows)
+    if (Cell record = layer_record(*row, folder); !record.is_null()) return record;
   return nullptr;
 }
 
 double number(const Cell& value) { return value.is_number() ? value.get<double>() : NAN; }
 double number(const Cell& object, const char* key) {
   return object.is_object() && object.contains(key) ? number(object[key]) : NAN;
+}
+/// "epoch<tab>loss" lines: the mean loss of some steps, at the last of them.
+std::string step_losses(const Cell& record) {
+  if (record.is_null() || !record.contains("loss") || !record["loss"].is_array()) return {};
+  const double per_epoch = std::max(1.0, number(record, "steps_per_epoch"));
+  std::string lines;
+  for (std::size_t i = 0; i < std::min(record["steps"].size(), record["loss"].size()); ++i) {
+    const double epoch = number(record["steps"][i]) / per_epoch, loss = number(record["loss"][i]);
+    if (std::isfinite(epoch) && std::isfinite(loss)) lines += fmt::format("{:.5g}\t{:.6g}\n", epoch, loss);
+  }
+  return lines;
 }
 std::string name_of(const Cell& weight) {
   return weight.is_object() && weight.contains("name") && weight["name"].is_string()
@@ -112,12 +126,14 @@ Figure curves_figure(const Group& group, const ResultFolder& folder) {
   Figure figure{
       .name = file_name("curves", group),
       .caption = fmt::format(
-          "Training of {}: accuracy and loss by epoch, on the training images and on those held out of them.",
+          "Training of {}: accuracy and loss by epoch, on the training images and on those held out of them. "
+          "Grey: the loss of the steps within the epochs.",
           group.name()),
       .width = 760,
       .height = 330};
   figure.data = "# epoch\ttraining accuracy\tvalidation accuracy\ttraining loss\tvalidation loss\tvalues\n";
-  std::size_t seeds = 0;
+  std::string steps;  // of all seeds, after their epochs
+  std::size_t seeds = 0, step_blocks = 0;
   std::int64_t last = 0;
   for (const Row* row : group.rows) {
     const auto epochs = read_history(folder.history(row->id));
@@ -135,7 +151,12 @@ Figure curves_figure(const Group& group, const ResultFolder& folder) {
     }
     figure.data += "\n\n";
     ++seeds;
+    if (const std::string losses = step_losses(layer_record(*row, folder)); !losses.empty()) {
+      steps += losses + "\n\n";
+      ++step_blocks;
+    }
   }
+  figure.data += steps;
   if (seeds == 0) {
     figure.data.clear();
     return figure;
@@ -145,7 +166,8 @@ Figure curves_figure(const Group& group, const ResultFolder& folder) {
   s += fmt::format(
       "set multiplot\nset tmargin at screen 0.89\nset bmargin at screen 0.16\nset xrange [{}:{}]\nset xlabel "
       "'epoch' offset 0,0.4\n",
-      last > 1 ? 0.8 : 0.5, static_cast<double>(last) + (last > 1 ? 0.2 : 0.5));
+      step_blocks > 0 ? 0 : last > 1 ? 0.8 : 0.5,
+      static_cast<double>(last) + (last > 1 ? 0.2 : step_blocks > 0 ? 0.05 : 0.5));
   s += fmt::format("set xtics {}\n", std::max<std::int64_t>(1, (last + 9) / 10));
   s += "set key at screen 0.985,0.985 right top horizontal Left reverse samplen 2\nset offsets 0,0,graph "
        "0.04,graph 0.04\n";
@@ -155,6 +177,9 @@ Figure curves_figure(const Group& group, const ResultFolder& folder) {
                     panel == 0 ? 0.09 : 0.60, panel == 0 ? 0.49 : 0.985, panel == 0 ? "accuracy, %" : "loss");
     if (panel == 1) s += "unset key\n";
     std::string plots;
+    if (panel == 1 && step_blocks > 0)
+      plots = fmt::format("plot for [i={}:{}] data index i using 1:2 with lines lw 0.8 lc rgb '{}' notitle",
+                          seeds, seeds + step_blocks - 1, kMuted);
     for (int what = 0; what < 2; ++what) {
       const int column = 2 + 2 * panel + what;
       const char* color = series_color(static_cast<std::size_t>(what));

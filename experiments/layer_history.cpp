@@ -58,14 +58,17 @@ nlohmann::ordered_json weight_histogram(std::span<const float> values, double wi
 
 void LayerHistory::restore(const std::string& state) {
   record_ = nlohmann::ordered_json::parse(state, nullptr, false);
-  check(record_.is_object() && record_.contains("weights") && record_["weights"].is_array(),
-        "the checkpoint's history of layers is damaged");
+  check(record_.is_object() && record_.contains("weights") && record_["weights"].is_array() &&
+            record_.contains("loss") && record_["loss"].is_array() && record_.contains("unsampled"),
+        "the checkpoint's history of layers is damaged or of another version");
 }
 
 void LayerHistory::fit_begin(optim::TrainState& state) {
   if (state.step > 0 && record_.is_object()) return;
   record_ = {{"steps_per_epoch", state.steps_per_epoch},
              {"steps", nlohmann::ordered_json::array()},
+             {"loss", nlohmann::ordered_json::array()},
+             {"unsampled", {{"steps", 0}, {"loss", 0.0}}},
              {"weights", nlohmann::ordered_json::array()}};
   for (const auto& [name, parameter] : weight_tensors(state.model)) {
     std::vector<std::int64_t> shape;
@@ -81,6 +84,9 @@ void LayerHistory::fit_begin(optim::TrainState& state) {
 
 void LayerHistory::step_end(optim::TrainState& state) {
   const std::int64_t step = state.step + 1;
+  auto& unsampled = record_["unsampled"];
+  unsampled["steps"] = unsampled["steps"].get<std::int64_t>() + 1;
+  unsampled["loss"] = unsampled["loss"].get<double>() + state.step_loss;
   const std::int64_t every = std::max<std::int64_t>(1, state.epochs * state.steps_per_epoch / kSamples);
   if (step % every == 0) sample(state, step);
 }
@@ -95,6 +101,12 @@ void LayerHistory::epoch_end(optim::TrainState& state) {
 
 void LayerHistory::sample(optim::TrainState& state, std::int64_t step) {
   record_["steps"].push_back(step);
+  auto& unsampled = record_["unsampled"];
+  const auto steps = unsampled["steps"].get<std::int64_t>();
+  record_["loss"].push_back(steps > 0 ? nlohmann::ordered_json(unsampled["loss"].get<double>() /
+                                                               static_cast<double>(steps))
+                                      : nullptr);
+  unsampled = {{"steps", 0}, {"loss", 0.0}};
   for (const auto& [name, value] : weights_in_use(state.model))
     for (auto& weight : record_["weights"])
       if (weight["name"] == name) {

@@ -13,9 +13,10 @@
 
 namespace lathe::experiments {
 
-/// What training does to each weight tensor (those of rank 2 and more): the share of zeros and the number of
-/// different values at about fifty steps, histograms before the first step and after the last. A JSON file,
-/// written at each epoch's end; a resumed run goes on with what was recorded.
+/// What training does to the loss and to each weight tensor (those of rank 2 and more): at about fifty steps
+/// the mean loss of those since the step before, the share of zeros and the number of different values;
+/// histograms before the first step and after the last. A JSON file, written at each epoch's end; a resumed
+/// run goes on with what was recorded.
 class LayerHistory : public optim::Callback {
  public:
   static constexpr std::int64_t kSamples = 50;

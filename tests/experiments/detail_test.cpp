@@ -2,6 +2,10 @@
 #include "layer_history.h"
 
 #include "support/errors.h"
+#include "support/temporary_folder.h"
+
+#include <lathe/layers/layers.h>
+#include <lathe/optim/optimizer.h>
 
 #include <doctest/doctest.h>
 
@@ -68,6 +72,27 @@ TEST_CASE("the history of layers refuses a state that is not its own") {
   LayerHistory history("nowhere.json");
   CHECK_ERROR(history.restore("{"), "history of layers is damaged");
   CHECK_ERROR(history.restore("{\"weights\": 3}"), "history of layers is damaged");
-  history.restore("{\"weights\":[]}");
-  CHECK(history.state() == "{\"weights\":[]}");
+  CHECK_ERROR(history.restore("{\"weights\": []}"), "history of layers is damaged");
+  const std::string whole = R"({"loss":[],"unsampled":{"steps":0,"loss":0.0},"weights":[]})";
+  history.restore(whole);
+  CHECK(history.state() == whole);
+}
+
+TEST_CASE("the history of layers has the mean loss of the steps between two samples") {
+  const TemporaryFolder folder;
+  layers::Linear model({.in = 3, .out = 2});
+  optim::Sgd optimizer(model.parameters(), {});
+  optim::TrainState state{.model = model, .optimizer = optimizer, .epochs = 1, .steps_per_epoch = 100};
+  LayerHistory history(folder / "layers.json");
+  history.fit_begin(state);
+  for (int step = 0; step < 100; ++step) {
+    state.step = step, state.step_loss = step;
+    history.step_end(state);
+  }
+  const auto record = nlohmann::json::parse(history.state());
+  REQUIRE(record["loss"].size() == 51);
+  CHECK(record["steps"].size() == 51);
+  CHECK(record["loss"][0].is_null());
+  CHECK(record["loss"][1] == 0.5);
+  CHECK(record["loss"][50] == 98.5);
 }

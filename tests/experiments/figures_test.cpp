@@ -150,7 +150,8 @@ TEST_CASE("figures are drawn of cells with damaged details, all errors or none")
   write_file(folder / "history" / "conv_baseline_s0.csv",
              "epoch,train_loss,train_accuracy\n1,nan,x\n2,0.5,0.9\n,,,\n");
   write_file(folder / "history" / "conv_baseline_s0.layers.json",
-             "{\"steps\": [0, 1], \"weights\": [{\"name\": 3, \"sparsity\": [0.5, \"x\"]}, 4, {\"before\": "
+             "{\"steps\": [0, 1], \"loss\": [null, 0.7, \"x\"], "
+             "\"weights\": [{\"name\": 3, \"sparsity\": [0.5, \"x\"]}, 4, {\"before\": "
              "{\"width\": -1}}]}");
   std::vector<std::string> missing;
   draw_figures(a_run(folder.path(), {cell}), missing);
