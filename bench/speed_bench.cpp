@@ -1,5 +1,6 @@
 // The figures in README.md: training throughput of the bundled models at batch 128 (of those for photos at
-// batch 16) with one and two threads, and the batch-1 latency of each plan. After the table, each ratio is
+// batch 16) with one and two threads, and the batch-1 latency of each plan (for photos with one and two
+// threads). After the table, each ratio is
 // printed with both of its sides, measured in this run.
 
 #include <lathe/base/parallel.h>
@@ -52,6 +53,8 @@ void train_step(benchmark::State& state, const layers::ModelInfo& info, std::int
   set_num_threads(before);
 }
 
+bool for_digits(const layers::ModelInfo& info) { return info.input == Shape{1, 28, 28, 1}; }
+
 enum class Variant { f32, f16, dynamic, int8, int16x8 };
 constexpr std::pair<Variant, const char*> kVariants[] = {{Variant::f32, "f32"},
                                                          {Variant::f16, "f16"},
@@ -66,13 +69,13 @@ graph::Graph make_graph(const layers::ModelInfo& info, Variant variant) {
   if (variant == Variant::f32) return graph;
   if (variant == Variant::f16) return compress::to_half(graph);
   if (variant == Variant::dynamic) return compress::quantize_dynamic(graph);
-  const Tensor images = random_images(32, info.input);
+  const Tensor images = random_images(for_digits(info) ? 32 : 4, info.input);
   const auto scheme = variant == Variant::int8 ? compress::Scheme::int8 : compress::Scheme::int16x8;
   return compress::quantize(graph, compress::calibrate(graph, std::span(&images, 1)), {.scheme = scheme});
 }
 
-void plan_run(benchmark::State& state, const layers::ModelInfo& info, Variant variant) {
-  runtime::Plan plan(make_graph(info, variant));
+void plan_run(benchmark::State& state, const layers::ModelInfo& info, Variant variant, int threads) {
+  runtime::Plan plan(make_graph(info, variant), {.threads = threads});
   const Tensor image = random_images(1, info.input);
   for (auto _ : state) {
     std::ranges::copy(image.span<float>(), plan.input<float>().begin());  // run() reuses the memory
@@ -80,8 +83,6 @@ void plan_run(benchmark::State& state, const layers::ModelInfo& info, Variant va
     benchmark::ClobberMemory();
   }
 }
-
-bool for_digits(const layers::ModelInfo& info) { return info.input == Shape{1, 28, 28, 1}; }
 
 /// Keeps the median of each benchmark's real time for the ratios.
 class RatioReporter : public benchmark::ConsoleReporter {
@@ -95,7 +96,10 @@ class RatioReporter : public benchmark::ConsoleReporter {
 
   void print_ratios() const {
     for (const layers::ModelInfo& info : layers::models()) {
-      if (!for_digits(info)) continue;
+      if (!for_digits(info)) {
+        print_photo_ratios(info);
+        continue;
+      }
       print(fmt::format("{} training, 2 threads against 1", info.name),
             fmt::format("train/{}/threads_1", info.name), fmt::format("train/{}/threads_2", info.name),
             "us a step");
@@ -106,6 +110,17 @@ class RatioReporter : public benchmark::ConsoleReporter {
   }
 
  private:
+  void print_photo_ratios(const layers::ModelInfo& info) const {
+    for (const auto& [variant, name] : kVariants) {
+      const std::string one = fmt::format("run_photos/{}/{}/threads_1", info.name, name);
+      if (variant != Variant::f32)
+        print(fmt::format("{} inference, {} against fp32", info.name, name),
+              fmt::format("run_photos/{}/f32/threads_1", info.name), one, "ms");
+      print(fmt::format("{} inference, {}, 2 threads against 1", info.name, name), one,
+            fmt::format("run_photos/{}/{}/threads_2", info.name, name), "ms");
+    }
+  }
+
   void print(const std::string& what, const std::string& slow, const std::string& fast,
              const char* unit) const {
     const auto a = times_.find(slow), b = times_.find(fast);
@@ -128,11 +143,20 @@ int main(int argc, char** argv) {
           train_step, info, digits ? kBatch : kPhotoBatch, threads)
           ->Unit(benchmark::kMicrosecond)
           ->UseRealTime();
-    if (!digits) continue;
-    for (const auto& [variant, name] : kVariants)
-      benchmark::RegisterBenchmark(fmt::format("run/{}/{}", info.name, name).c_str(), plan_run, info, variant)
-          ->Unit(benchmark::kMicrosecond)
-          ->UseRealTime();
+    for (const auto& [variant, name] : kVariants) {
+      if (digits)
+        benchmark::RegisterBenchmark(fmt::format("run/{}/{}", info.name, name).c_str(), plan_run, info,
+                                     variant, 1)
+            ->Unit(benchmark::kMicrosecond)
+            ->UseRealTime();
+      else
+        for (int threads : {1, 2})
+          benchmark::RegisterBenchmark(
+              fmt::format("run_photos/{}/{}/threads_{}", info.name, name, threads).c_str(), plan_run, info,
+              variant, threads)
+              ->Unit(benchmark::kMillisecond)
+              ->UseRealTime();
+    }
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;

@@ -166,8 +166,12 @@ Figure curves_figure(const Group& group, const ResultFolder& folder) {
   s += fmt::format(
       "set multiplot\nset tmargin at screen 0.89\nset bmargin at screen 0.16\nset xrange [{}:{}]\nset xlabel "
       "'epoch' offset 0,0.4\n",
-      step_blocks > 0 ? 0 : last > 1 ? 0.8 : 0.5,
-      static_cast<double>(last) + (last > 1 ? 0.2 : step_blocks > 0 ? 0.05 : 0.5));
+      step_blocks > 0 ? 0
+      : last > 1      ? 0.8
+                      : 0.5,
+      static_cast<double>(last) + (last > 1          ? 0.2
+                                   : step_blocks > 0 ? 0.05
+                                                     : 0.5));
   s += fmt::format("set xtics {}\n", std::max<std::int64_t>(1, (last + 9) / 10));
   s += "set key at screen 0.985,0.985 right top horizontal Left reverse samplen 2\nset offsets 0,0,graph "
        "0.04,graph 0.04\n";

@@ -103,9 +103,9 @@ void LayerHistory::sample(optim::TrainState& state, std::int64_t step) {
   record_["steps"].push_back(step);
   auto& unsampled = record_["unsampled"];
   const auto steps = unsampled["steps"].get<std::int64_t>();
-  record_["loss"].push_back(steps > 0 ? nlohmann::ordered_json(unsampled["loss"].get<double>() /
-                                                               static_cast<double>(steps))
-                                      : nullptr);
+  record_["loss"].push_back(
+      steps > 0 ? nlohmann::ordered_json(unsampled["loss"].get<double>() / static_cast<double>(steps))
+                : nullptr);
   unsampled = {{"steps", 0}, {"loss", 0.0}};
   for (const auto& [name, value] : weights_in_use(state.model))
     for (auto& weight : record_["weights"])

@@ -53,6 +53,8 @@ void add_fast(Level level, const FastKernels& k, std::vector<KernelEntry>& to) {
   };
   add_pooled(f32, prepare_sparse_conv_f32, k.sparse.conv2d, "sparse_conv2d_max_pool_f32");
   to.back().sparse = true;
+  if (k.halves.conv2d != nullptr)
+    add_pooled(f32, prepare_half_conv_f32, k.halves.conv2d, "half_conv2d_max_pool_f32");
   add_pooled(f32, prepare_packed_conv_f32, k.floats.conv2d, "conv2d_max_pool_f32");
   add_pooled(i8, prepare_packed_conv_i8, k.bytes.conv2d, "conv2d_max_pool_i8");
   add_pooled(i16, prepare_packed_conv_i16, k.words.conv2d, "conv2d_max_pool_i16");
@@ -62,12 +64,16 @@ void add_fast(Level level, const FastKernels& k, std::vector<KernelEntry>& to) {
   add(index_of<Conv2d>(), i16, i16, prepare_packed_depthwise_i16, k.words.depthwise, "depthwise_i16");
   add(index_of<Conv2d>(), f32, f32, prepare_sparse_conv_f32, k.sparse.conv2d, "sparse_conv2d_f32");
   to.back().sparse = true;
+  if (k.halves.conv2d != nullptr)
+    add(index_of<Conv2d>(), f32, f32, prepare_half_conv_f32, k.halves.conv2d, "half_conv2d_f32");
   add(index_of<Conv2d>(), f32, f32, prepare_packed_conv_f32, k.floats.conv2d, "conv2d_f32");
   add(index_of<Conv2d>(), i8, i8, prepare_packed_conv_i8, k.bytes.conv2d, "conv2d_i8");
   add(index_of<Conv2d>(), i16, i16, prepare_packed_conv_i16, k.words.conv2d, "conv2d_i16");
   add(index_of<Conv2d>(), i16, i16, prepare_packed_conv_i16_wide, k.words.conv2d_wide, "conv2d_i16_wide");
   add(index_of<Linear>(), f32, f32, prepare_sparse_linear_f32, k.sparse.linear, "sparse_linear_f32");
   to.back().sparse = true;
+  if (k.halves.linear != nullptr)
+    add(index_of<Linear>(), f32, f32, prepare_half_linear_f32, k.halves.linear, "half_linear_f32");
   add(index_of<Linear>(), f32, f32, prepare_packed_linear_f32, k.floats.linear, "linear_f32");
   add(index_of<Linear>(), i8, i8, prepare_packed_linear_i8, k.bytes.linear, "linear_i8");
   add(index_of<Linear>(), i16, i16, prepare_packed_linear_i16, k.words.linear, "linear_i16");
@@ -223,16 +229,17 @@ std::vector<KernelEntry> make_table() {
   std::vector<KernelEntry> table;
 #ifdef LATHE_X86
   add_fast(Level::avx512,
-           {avx512::kBlocking, avx512::kFloats, avx512::kBytes, avx512::kWords, avx512::kSparse,
-            avx512::kElements},
+           {avx512::kBlocking, avx512::kFloats, avx512::kHalves, avx512::kBytes, avx512::kWords,
+            avx512::kSparse, avx512::kElements},
            table);
   add_fast(Level::avx2,
-           {avx2::kBlocking, avx2::kFloats, avx2::kBytes, avx2::kWords, avx2::kSparse, avx2::kElements},
+           {avx2::kBlocking, avx2::kFloats, avx2::kHalves, avx2::kBytes, avx2::kWords, avx2::kSparse,
+            avx2::kElements},
            table);
 #endif
   add_fast(Level::portable,
-           {portable::kBlocking, portable::kFloats, portable::kBytes, portable::kWords, portable::kSparse,
-            portable::kElements},
+           {portable::kBlocking, portable::kFloats, portable::kHalves, portable::kBytes, portable::kWords,
+            portable::kSparse, portable::kElements},
            table);
   add_reference(table);
   add_reference_wide(table);

@@ -1,4 +1,5 @@
 #include <lathe/base/error.h>
+#include <lathe/base/parallel.h>
 #include <lathe/runtime/plan.h>
 
 #include "program.h"
@@ -55,8 +56,26 @@ const void* Plan::output_data(std::size_t index, Dtype dtype) const {
   return port_data(impl_->program.outputs, "output", index, dtype);
 }
 
+namespace {
+
+void run_part(const Step& step, std::int64_t part) {
+  const std::int64_t units = step.range.end;
+  Call call = step.call;
+  call.scratch = static_cast<std::byte*>(call.scratch) + part * step.scratch_stride;
+  step.kernel(call, {units * part / step.parts, units * (part + 1) / step.parts});
+}
+
+void run_step(const Step& step) {
+  if (step.parts == 1) return step.kernel(step.call, step.range);
+  parallel_for(step.parts, 1, [&step](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t part = begin; part < end; ++part) run_part(step, part);
+  });
+}
+
+}  // namespace
+
 void Plan::run() noexcept {
-  for (const Step& step : impl_->program.steps) step.kernel(step.call, step.range);
+  for (const Step& step : impl_->program.steps) run_step(step);
 }
 
 void Plan::run_timed(std::span<std::int64_t> step_ns) noexcept {
@@ -64,7 +83,7 @@ void Plan::run_timed(std::span<std::int64_t> step_ns) noexcept {
   const std::vector<Step>& steps = impl_->program.steps;
   Clock::time_point before = Clock::now();
   for (std::size_t i = 0; i < steps.size(); ++i) {
-    steps[i].kernel(steps[i].call, steps[i].range);
+    run_step(steps[i]);
     const Clock::time_point after = Clock::now();
     if (i < step_ns.size())
       step_ns[i] += std::chrono::duration_cast<std::chrono::nanoseconds>(after - before).count();

@@ -4,7 +4,10 @@
 #include "integer_layer.h"
 #include "prepare.h"
 
+#include <lathe/base/half.h>
+
 #include <algorithm>
+#include <bit>
 #include <limits>
 #include <numeric>
 #include <vector>
@@ -44,12 +47,14 @@ PackedConv pack_geometry(const Site& site, const ConvSite& conv, std::int32_t st
   const bool padded = w.pad_top > 0 || w.pad_left > 0 || (w.out_h - 1) * w.stride_h + w.kernel_h > w.in_h ||
                       (w.out_w - 1) * w.stride_w + w.kernel_w > w.in_w;
   const bool pool = site.pool != nullptr;
-  if (!padded && !pool && w.kernel_h == 1 && w.kernel_w == 1 && w.stride_h == 1 && w.stride_w == 1) {
-    // Each pixel alone: all pixels of all images are one row.
+  const bool pixels =
+      !padded && !pool && w.kernel_h == 1 && w.kernel_w == 1 && w.stride_h == 1 && w.stride_w == 1;
+  if (pixels) {
     w.in_w = w.out_w = narrow(std::int64_t{w.batch} * w.in_h * w.in_w);
     w.in_h = w.out_h = w.batch = 1;
   }
-  PackedConv p{.batch = w.batch, .out_h = w.out_h, .out_w = w.out_w, .out_c = w.out_c, .pool = pool};
+  PackedConv p{
+      .batch = w.batch, .out_h = w.out_h, .out_w = w.out_w, .out_c = w.out_c, .pixels = pixels, .pool = pool};
   if (pool) {
     p.out_h /= 2;
     p.out_w /= 2;
@@ -90,6 +95,7 @@ PackedConv pack_geometry(const Site& site, const ConvSite& conv, std::int32_t st
   const std::int32_t most = pool ? site.blocking->pool_tile : site.blocking->tile;
   const std::int32_t tiles = (p.out_w + most - 1) / most;
   p.tile = (p.out_w + tiles - 1) / tiles;
+  p.units = pixels ? tiles : std::int64_t{p.batch} * p.out_h;
   return p;
 }
 
@@ -137,27 +143,54 @@ const To* pack_block(const PackedConv& p, const ConvBlock& block, std::span<cons
   return packed.data();
 }
 
-std::int64_t units(const PackedConv& p) { return std::int64_t{p.batch} * p.out_h; }
-
 }  // namespace
 
-bool prepare_packed_conv_f32(const Site& site, Store& store, Prepared& prepared) {
+namespace {
+
+/// Weights are packed as Weight: float, or the bits of a half.
+template <typename Weight>
+bool prepare_conv_of(std::span<const Weight> weight, const Site& site, Store& store, Prepared& prepared) {
   const ConvSite conv = conv_site(site);
   if (site.pool != nullptr && !poolable(site, conv)) return false;
   PackedConv p = pack_geometry(site, conv, 1, kAnyRun, store);
   p.clamp = clamp_of(conv.activation);
-  const auto weight = constant<float>(site, 1);
   const auto bias = site.size() > 2 ? constant<float>(site, 2) : std::span<const float>();
   make_blocks(p, conv, store, [&](ConvBlock& block) {
-    block.weight = pack_block<float>(p, block, weight, 1, store);
+    block.weight = pack_block<Weight>(p, block, weight, 1, store);
     const auto lanes = store.array<float>(kLanes);
     for (std::int32_t i = 0; i < block.lanes && !bias.empty(); ++i)
       lanes[static_cast<std::size_t>(i)] = bias[static_cast<std::size_t>(block.out_offset + i)];
     block.bias = lanes.data();
   });
   const std::int64_t scratch = p.staging.needed ? std::int64_t{p.staging.h} * p.staging.staged_row : 0;
-  prepared = {.params = store.keep(p), .units = units(p), .scratch_bytes = scratch * 4};
+  prepared = {.params = store.keep(p), .units = p.units, .scratch_bytes = scratch * 4};
   return true;
+}
+
+/// Fewer weights stay in the first caches, where halves win nothing.
+constexpr std::size_t kFewestHalves = 4096;
+
+/// The bits of weights that are all halves; empty when one is not, or when they are few.
+std::vector<std::uint16_t> halves_of(std::span<const float> weight) {
+  std::vector<std::uint16_t> halves;
+  if (weight.size() < kFewestHalves) return halves;
+  halves.reserve(weight.size());
+  for (const float value : weight) {
+    const std::uint16_t half = float_to_half(value);
+    if (std::bit_cast<std::uint32_t>(half_to_float(half)) != std::bit_cast<std::uint32_t>(value)) return {};
+    halves.push_back(half);
+  }
+  return halves;
+}
+
+}  // namespace
+
+bool prepare_packed_conv_f32(const Site& site, Store& store, Prepared& prepared) {
+  return prepare_conv_of(constant<float>(site, 1), site, store, prepared);
+}
+bool prepare_half_conv_f32(const Site& site, Store& store, Prepared& prepared) {
+  const std::vector<std::uint16_t> weight = halves_of(constant<float>(site, 1));
+  return !weight.empty() && prepare_conv_of(std::span(weight), site, store, prepared);
 }
 
 namespace {
@@ -196,8 +229,7 @@ bool prepare_conv_codes(const Site& site, Sums sums, Store& store, Prepared& pre
   });
   if (!exact) return false;
   const bool staged = sums == Sums::i8 || p.staging.needed;
-  prepared = {
-      .params = store.keep(p), .units = units(p), .scratch_bytes = staged ? staged_bytes(p, step) : 0};
+  prepared = {.params = store.keep(p), .units = p.units, .scratch_bytes = staged ? staged_bytes(p, step) : 0};
   return true;
 }
 
@@ -261,10 +293,13 @@ PackedLinear linear_geometry(const Site& site, std::int32_t most) {
 
 }  // namespace
 
-bool prepare_packed_linear_f32(const Site& site, Store& store, Prepared& prepared) {
+namespace {
+
+template <typename Weight>
+bool prepare_linear_of(std::span<const Weight> weight, const Site& site, Store& store, Prepared& prepared) {
   PackedLinear p = linear_geometry(site, site.blocking->outputs_f32);
   p.clamp = clamp_of(std::get<graph::Linear>(site.op).activation);
-  p.weight = pack_linear<float>(p, constant<float>(site, 1), site.blocking->dot_f32, store);
+  p.weight = pack_linear<Weight>(p, weight, site.blocking->dot_f32, store);
   const auto padded = static_cast<std::size_t>(round_up(p.outputs, kLanes));
   const auto bias = store.array<float>(padded);
   if (site.size() > 2) std::ranges::copy(constant<float>(site, 2), bias.begin());
@@ -273,6 +308,16 @@ bool prepare_packed_linear_f32(const Site& site, Store& store, Prepared& prepare
               .units = site.output_shape()[0],
               .scratch_bytes = static_cast<std::int64_t>(padded) * 4};
   return true;
+}
+
+}  // namespace
+
+bool prepare_packed_linear_f32(const Site& site, Store& store, Prepared& prepared) {
+  return prepare_linear_of(constant<float>(site, 1), site, store, prepared);
+}
+bool prepare_half_linear_f32(const Site& site, Store& store, Prepared& prepared) {
+  const std::vector<std::uint16_t> weight = halves_of(constant<float>(site, 1));
+  return !weight.empty() && prepare_linear_of(std::span(weight), site, store, prepared);
 }
 
 namespace {

@@ -6,6 +6,9 @@
 #include "arena.h"
 #include "kernel_table.h"
 #include "lower.h"
+#include "share.h"
+
+#include <lathe/base/parallel.h>
 
 #include <algorithm>
 #include <cassert>
@@ -25,6 +28,7 @@ class Builder {
   Builder(const graph::Graph& graph, const PlanOptions& options, Level level)
       : graph_(graph),
         sparsity_(options.sparsity),
+        threads_(std::min(options.threads, num_threads())),
         lowered_(lower(graph)),
         shapes_(graph.shapes_at(options.batch)) {
     program_.batch = options.batch;
@@ -33,6 +37,7 @@ class Builder {
 
   Program build() {
     choose();
+    share();
     place();
     for (std::size_t i = 0; i < lowered_.tasks.size(); ++i) add_step(i);
     for (const graph::ValueId id : graph_.inputs()) program_.inputs.push_back(port(id));
@@ -106,6 +111,32 @@ class Builder {
     lowered_.tasks = std::move(tasks);
   }
 
+  /// Threads for each step.
+  void share() {
+    std::vector<StepWork> works;
+    for (std::size_t i = 0; i < lowered_.tasks.size(); ++i) {
+      const Task& task = lowered_.tasks[i];
+      const Choice& choice = choices_[i];
+      std::int64_t moved = bytes(task.output);
+      for (const graph::ValueId id : task.inputs) moved += bytes(id);
+      works.push_back(
+          {choice.prepared.units,
+           estimated_ns(flops(task), moved, graph_.value(task.inputs[0]).dtype, choice.entry->level)});
+    }
+    parts_ = share_steps(works, threads_);
+    // The pool is made at its first use, which is not to be in run().
+    if (std::ranges::any_of(parts_, [](int parts) { return parts > 1; }))
+      parallel_for(threads_, 1, [](std::int64_t, std::int64_t) {});
+  }
+
+  /// Of a convolution or linear layer, weights of 0 included; 0 of all others.
+  std::int64_t flops(const Task& task) const {
+    if (!std::holds_alternative<graph::Conv2d>(task.op) && !std::holds_alternative<graph::Linear>(task.op))
+      return 0;
+    const Shape& weight = graph_.value(task.inputs[1]).shape;
+    return 2 * shape(graph_.nodes()[task.node].output).size() * (weight.size() / weight[0]);
+  }
+
   graph::ValueId storage(graph::ValueId id) const { return lowered_.storage[static_cast<std::size_t>(id)]; }
   const Shape& shape(graph::ValueId id) const { return shapes_[static_cast<std::size_t>(id)]; }
 
@@ -139,6 +170,11 @@ class Builder {
     return kNone;
   }
 
+  static std::int64_t scratch_stride(const Choice& choice) {
+    constexpr std::int64_t kAlignment = ArenaPlanner::kAlignment;
+    return (choice.prepared.scratch_bytes + kAlignment - 1) / kAlignment * kAlignment;
+  }
+
   void place() {
     const std::vector<int> last = last_steps();
     buffer_.assign(graph_.values().size(), kNone);
@@ -157,7 +193,7 @@ class Builder {
           buffer = arena_.add(bytes(task.output), step, until);
         }
       }
-      scratch_.push_back(arena_.add(choices_[i].prepared.scratch_bytes, step, step));
+      scratch_.push_back(arena_.add(parts_[i] * scratch_stride(choices_[i]), step, step));
     }
     arena_.place();
     assert(sound(arena_.buffers(), arena_.total()));
@@ -180,7 +216,11 @@ class Builder {
   void add_step(std::size_t index) {
     const Task& task = lowered_.tasks[index];
     const Choice& choice = choices_[index];
-    Step step{.kernel = choice.entry->run, .call = {}, .range = {0, choice.prepared.units}};
+    Step step{.kernel = choice.entry->run,
+              .call = {},
+              .range = {0, choice.prepared.units},
+              .parts = parts_[index],
+              .scratch_stride = scratch_stride(choice)};
     step.call.params = choice.prepared.params;
     step.call.input = data(task.inputs[task.part]);
     if (binary(task.op)) step.call.second = data(task.inputs[1]);
@@ -188,6 +228,7 @@ class Builder {
     step.call.scratch = program_.arena.data() + arena_.offset(scratch_[index]);
     program_.steps.push_back(step);
     program_.infos.push_back(info(task, choice));
+    program_.infos.back().threads = parts_[index];
   }
 
   static bool binary(const graph::Op& op) {
@@ -201,20 +242,15 @@ class Builder {
   }
 
   StepInfo info(const Task& task, const Choice& choice) const {
-    std::int64_t flops = 0;
-    double zeros = 0;
-    if (std::holds_alternative<graph::Conv2d>(task.op) || std::holds_alternative<graph::Linear>(task.op)) {
-      const Shape& weight = graph_.value(task.inputs[1]).shape;
-      flops = 2 * shape(graph_.nodes()[task.node].output).size() * (weight.size() / weight[0]);
-      zeros = zeros_of(graph_.value(task.inputs[1]));
-    }
+    const std::int64_t products = flops(task);
+    const double zeros = products > 0 ? zeros_of(graph_.value(task.inputs[1])) : 0;
     const std::string pool = task.pool ? " + " + graph::to_string(*task.pool) : "";
     return {.op = graph::to_string(task.op) + pool,
             .name = graph_.nodes()[task.node].name,
             .kernel = fmt::format("{}_{}", choice.entry->name, to_string(choice.entry->level)),
             .output = shape(task.output),
             .dtype = graph_.value(task.output).dtype,
-            .flops = flops,
+            .flops = products,
             .zeros = zeros,
             .sparse = choice.entry->sparse};
   }
@@ -226,12 +262,14 @@ class Builder {
 
   const graph::Graph& graph_;
   Sparsity sparsity_;
+  int threads_;
   Lowered lowered_;
   std::vector<Shape> shapes_;
   std::vector<Choice> choices_;
   ArenaPlanner arena_;
   std::vector<int> buffer_;   // by value: index in arena_
   std::vector<int> scratch_;  // by task
+  std::vector<int> parts_;    // by task: threads that share it
   Program program_;
 };
 
@@ -252,6 +290,8 @@ graph::Graph expand_halves(graph::Graph graph) {
 
 Program build_program(const graph::Graph& graph, const PlanOptions& options, Level available) {
   check(options.batch >= 1, "plan: the batch size must be at least 1, given {}", options.batch);
+  check(options.threads >= 1 && options.threads <= 256, "plan: threads: {} is out of range, expected 1..256",
+        options.threads);
   const Level level = options.level.value_or(available);
   check(level <= available, "plan: level {} was asked for, this processor runs up to {}", to_string(level),
         to_string(available));

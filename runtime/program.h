@@ -16,6 +16,8 @@ struct Step {
   Kernel kernel = nullptr;
   Call call;
   Range range;
+  int parts = 1;                    ///< of the range, each for a thread
+  std::int64_t scratch_stride = 0;  ///< bytes from a part's scratch memory to the next one's
 };
 
 /// An input or output of the plan.

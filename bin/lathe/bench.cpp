@@ -3,6 +3,7 @@
 #include "table.h"
 
 #include <lathe/base/error.h>
+#include <lathe/base/parallel.h>
 #include <lathe/base/random.h>
 
 #include <nlohmann/json.hpp>
@@ -42,7 +43,8 @@ std::string zeros_text(const runtime::StepInfo& step) {
 experiments::Table layer_table(const runtime::Plan& plan, const std::vector<double>& nanoseconds) {
   double total = 0;
   for (double time : nanoseconds) total += time;
-  experiments::Table table{{"layer", "op", "kernel", "output", "us", "share %", "GOP/s", "zeros"}, {}};
+  experiments::Table table{{"layer", "op", "kernel", "output", "us", "share %", "GOP/s", "threads", "zeros"},
+                           {}};
   for (std::size_t i = 0; i < nanoseconds.size(); ++i) {
     const runtime::StepInfo& step = plan.steps()[i];
     table.rows.push_back(
@@ -52,15 +54,27 @@ experiments::Table layer_table(const runtime::Plan& plan, const std::vector<doub
          step.flops > 0
              ? fmt::format("{:.1f}", static_cast<double>(step.flops) / std::max(nanoseconds[i], 1.0))
              : "",
-         zeros_text(step)});
+         std::to_string(step.threads), zeros_text(step)});
   }
   return table;
 }
 
+/// Threads that the plan uses in any step.
+int most_threads(const runtime::Plan& plan) {
+  int most = 1;
+  for (const runtime::StepInfo& step : plan.steps()) most = std::max(most, step.threads);
+  return most;
+}
+
+std::string threads_text(int wanted, int used) {
+  if (used < wanted) return fmt::format("{} thread{}: more would not help", used, used == 1 ? "" : "s");
+  return used == 1 ? "1 thread" : fmt::format("{} threads", used);
+}
+
 int bench_file(const Arguments& arguments) {
-  if (arguments.common.threads > 1)
-    throw experiments::UsageError("bench: --threads: a plan runs on one thread");
-  runtime::PlanOptions options{.batch = arguments.batch, .level = {}};
+  const int threads = std::max(arguments.common.threads, 1);
+  set_num_threads(threads);
+  runtime::PlanOptions options{.batch = arguments.batch, .level = {}, .threads = threads};
   if (!arguments.level.empty()) options.level = runtime::parse_level(arguments.level);
   runtime::Plan plan(load_network(arguments.file), options);
   fill_random(plan);
@@ -71,6 +85,7 @@ int bench_file(const Arguments& arguments) {
   if (arguments.json) {
     nlohmann::ordered_json result = {{"file", arguments.file},
                                      {"batch", arguments.batch},
+                                     {"threads", most_threads(plan)},
                                      {"median_ms", latency.median_ms},
                                      {"mean_ms", latency.mean_ms},
                                      {"p90_ms", latency.p90_ms},
@@ -86,15 +101,17 @@ int bench_file(const Arguments& arguments) {
                                   {"kernel", plan.steps()[i].kernel},
                                   {"zeros", plan.steps()[i].zeros},
                                   {"sparse", plan.steps()[i].sparse},
+                                  {"threads", plan.steps()[i].threads},
                                   {"median_us", layers[i] / 1000}});
     fmt::print("{}\n", result.dump());
     return 0;
   }
   fmt::print(
-      "median {:.2f} us, mean {:.2f}, p90 {:.2f}, p99 {:.2f}, min {:.2f}, max {:.2f} ({} runs, batch {}, 1 "
-      "thread)\n",
+      "median {:.2f} us, mean {:.2f}, p90 {:.2f}, p99 {:.2f}, min {:.2f}, max {:.2f} ({} runs, batch {}, "
+      "{})\n",
       1000 * latency.median_ms, 1000 * latency.mean_ms, 1000 * latency.p90_ms, 1000 * latency.p99_ms,
-      1000 * latency.min_ms, 1000 * latency.max_ms, latency.runs, arguments.batch);
+      1000 * latency.min_ms, 1000 * latency.max_ms, latency.runs, arguments.batch,
+      threads_text(threads, most_threads(plan)));
   fmt::print("arena {} bytes, packed weights {} bytes\n", plan.arena_bytes(), plan.packed_bytes());
   if (arguments.layers) fmt::print("\n{}", experiments::to_text(layer_table(plan, layers)));
   return 0;
@@ -103,7 +120,8 @@ int bench_file(const Arguments& arguments) {
 }  // namespace
 
 void add_bench(CLI::App& app, Run& run) {
-  auto* command = app.add_subcommand("bench", "Latency of a file on this machine, one thread");
+  auto* command = app.add_subcommand(
+      "bench", "Latency of a file on this machine, on one thread unless --threads says more");
   auto arguments = std::make_shared<Arguments>();
   command->add_option("file", arguments->file, "A .lathe file or a checkpoint")->required();
   command

@@ -28,6 +28,12 @@ struct FloatKernels {
   Kernel linear;     // PackedLinear
 };
 
+/// Floats, with weights in half precision; null where processors need not have an instruction for it.
+struct HalfKernels {
+  Kernel conv2d = nullptr;  // PackedConv
+  Kernel linear = nullptr;  // PackedLinear
+};
+
 /// 8-bit codes.
 struct ByteKernels {
   Kernel conv2d;                                             // PackedConv
@@ -75,6 +81,7 @@ struct ElementKernels {
 struct FastKernels {
   const Blocking& blocking;
   const FloatKernels& floats;
+  const HalfKernels& halves;
   const ByteKernels& bytes;
   const WordKernels& words;
   const SparseKernels& sparse;
@@ -84,6 +91,7 @@ struct FastKernels {
 namespace portable {
 extern const Blocking kBlocking;
 extern const FloatKernels kFloats;
+extern const HalfKernels kHalves;
 extern const ByteKernels kBytes;
 extern const WordKernels kWords;
 extern const SparseKernels kSparse;
@@ -92,6 +100,7 @@ extern const ElementKernels kElements;
 namespace avx2 {
 extern const Blocking kBlocking;
 extern const FloatKernels kFloats;
+extern const HalfKernels kHalves;
 extern const ByteKernels kBytes;
 extern const WordKernels kWords;
 extern const SparseKernels kSparse;
@@ -100,6 +109,7 @@ extern const ElementKernels kElements;
 namespace avx512 {
 extern const Blocking kBlocking;
 extern const FloatKernels kFloats;
+extern const HalfKernels kHalves;
 extern const ByteKernels kBytes;
 extern const WordKernels kWords;
 extern const SparseKernels kSparse;

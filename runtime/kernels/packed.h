@@ -75,7 +75,7 @@ struct Staging {
 
 /// A convolution as dot products of `runs` pieces of contiguous memory: KH rows of KW*C elements, or with
 /// groups KH*KW pieces of C/g. Optionally a 2x2 maximum pool with stride 2 over its output, which then is
-/// what the convolution's output means below. Unit: an output row.
+/// what the convolution's output means below. Unit: an output row; with `pixels` a tile of it.
 struct PackedConv {
   Staging staging;
   std::int32_t batch = 1;
@@ -93,6 +93,8 @@ struct PackedConv {
   std::int32_t blocks = 0;
   const ConvBlock* block = nullptr;
   std::int32_t tile = 1;  ///< output columns computed together
+  bool pixels = false;    ///< windows of one pixel: all of all images are one row
+  std::int64_t units = 0;
   bool pool = false;
   std::int32_t patch_stride = 0;  ///< of a 3x3 window on one channel with equal strides: the stride; else 0
   Clamp clamp;

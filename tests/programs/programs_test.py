@@ -121,6 +121,9 @@ class Programs(unittest.TestCase):
         self.assertEqual(result["runs"], 200)
         self.assertTrue(all(layer["kernel"] for layer in result["layers"]))
         self.assertIn("kernel", run("lathe", "bench", self.float, "--runs", "50", "--layers", "--level", "reference").stdout)
+        self.assertIn("1 thread: more would not help", run("lathe", "bench", self.float, "--runs", "50", "--threads", "2").stdout)
+        shared = run("lathe", "bench", self.float, "--runs", "20", "--batch", "64", "--threads", "2", "--layers").stdout
+        self.assertIn("2 threads)", shared)
 
     def test_info_shows_models_and_files(self):
         self.assertIn("34,826 all, 34,826 trainable", run("lathe", "info", "conv").stdout)

@@ -12,7 +12,7 @@
 
 /// The inference runtime: a Graph becomes a Plan (kernels chosen, weights packed, buffers placed), a Plan runs.
 /// Everything that can be decided or fail happens while the plan is made; run() neither allocates, branches on types, locks nor
-/// throws.
+/// throws (with several threads: as long as set_num_threads() is not called after the plan was made).
 namespace lathe::runtime {
 
 /// Instruction sets that kernels are written for, in rising order; each includes the ones before.
@@ -41,6 +41,9 @@ struct PlanOptions {
   /// Kernels above this level are not used. Default: best_level(). Throws Error when the processor lacks it.
   std::optional<Level> level;
   Sparsity sparsity = Sparsity::choose;
+  /// Steps with enough work are shared among at most so many threads of those that parallel_for uses (lathe/base/parallel.h), and
+  /// never more than there are; the others, and all of a network that takes microseconds, stay on one. The outputs are the same.
+  int threads = 1;
 };
 
 /// One step of a plan, for people.
@@ -53,6 +56,7 @@ struct StepInfo {
   std::int64_t flops = 0;      ///< weights of 0 included
   double zeros = 0;            ///< share of a layer's weights that are 0
   bool sparse = false;         ///< the kernel leaves them out
+  int threads = 1;             ///< that share the step
 };
 
 /// A network ready to run at one batch size. One plan serves one thread at a time; plans of the same graph are independent.

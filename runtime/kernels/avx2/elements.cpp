@@ -1,6 +1,6 @@
 #include "../generic/element_kernels.h"
+#include "codes.h"
 #include "elementwise.h"
-#include "vectors.h"
 
 namespace lathe::runtime::avx2 {
 

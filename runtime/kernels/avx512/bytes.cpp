@@ -1,6 +1,6 @@
 #include "../generic/byte_kernels.h"
+#include "codes.h"
 #include "elementwise.h"
-#include "vectors.h"
 
 namespace lathe::runtime::avx512 {
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "vectors.h"
+#include "codes.h"
 
 /// Kernels that are worth writing by hand for AVX-512.
 namespace lathe::runtime {

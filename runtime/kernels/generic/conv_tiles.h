@@ -129,12 +129,12 @@ Tiles<V> select_tiles(int columns) {
   }
 }
 
-/// One or two blocks of channels over the output rows [begin, end) of an image.
+/// One or two blocks of channels over `columns` of the output rows [begin, end) of an image.
 template <class V, int kBlocks, bool kPool>
 void conv_blocks(const PackedConv& p, const ConvBlock* block, const typename V::Element* image,
-                 typename V::Out* out, std::int64_t begin, std::int64_t end) {
+                 typename V::Out* out, std::int64_t begin, std::int64_t end, int columns) {
   constexpr int kMax = kPool ? V::kMaxPoolTile : V::kMaxTile;
-  const int whole = p.out_w / p.tile, rest = p.out_w % p.tile;
+  const int whole = columns / p.tile, rest = columns % p.tile;
   const Tiles<V> full = select_tiles<V, kBlocks, kPool, kMax>(p.tile);
   const Tiles<V> last = select_tiles<V, kBlocks, kPool, kMax>(rest);
   constexpr int kRows = kPool ? 2 : 1;
@@ -149,24 +149,43 @@ void conv_blocks(const PackedConv& p, const ConvBlock* block, const typename V::
 
 template <class V, bool kPool>
 void conv_image(const PackedConv& p, const typename V::Element* image, typename V::Out* out,
-                std::int64_t begin, std::int64_t end) {
+                std::int64_t begin, std::int64_t end, int columns) {
   if (conv_patch<V, kPool>(p, image, out, begin, end)) return;
   int b = 0;
   while (b < p.blocks) {
     const ConvBlock* block = p.block + b;
     if (V::kMaxBlocks >= 2 && b + 1 < p.blocks && block[0].in_offset == block[1].in_offset) {
-      conv_blocks<V, V::kMaxBlocks >= 2 ? 2 : 1, kPool>(p, block, image, out, begin, end);
+      conv_blocks<V, V::kMaxBlocks >= 2 ? 2 : 1, kPool>(p, block, image, out, begin, end, columns);
       b += 2;
     } else {
-      conv_blocks<V, 1, kPool>(p, block, image, out, begin, end);
+      conv_blocks<V, 1, kPool>(p, block, image, out, begin, end, columns);
       ++b;
     }
   }
 }
 
+/// Pixels each alone, in one row: a range of tiles.
+template <class V>
+void conv_pixels(const PackedConv& p, const Call& call, Range tiles) {
+  const std::int64_t begin = tiles.begin * p.tile, stop = tiles.end * p.tile;
+  const std::int64_t columns = (stop < p.out_w ? stop : p.out_w) - begin;
+  const auto* in = static_cast<const typename V::In*>(call.input) + begin * p.pixel_step;
+  const typename V::Element* staged;
+  if constexpr (V::kAlwaysStaged) {
+    auto* scratch = static_cast<typename V::Element*>(call.scratch);
+    V::stage(scratch, in, columns * p.pixel_step, p.staging.zero_point);
+    staged = scratch;
+  } else {
+    staged = static_cast<const typename V::Element*>(static_cast<const void*>(in));
+  }
+  auto* out = static_cast<typename V::Out*>(call.output) + begin * p.out_c;
+  conv_image<V, false>(p, staged, out, 0, 1, static_cast<int>(columns));
+}
+
 template <class V>
 void conv2d(const Call& call, Range rows) noexcept {
   const auto& p = *static_cast<const PackedConv*>(call.params);
+  if (p.pixels) return conv_pixels<V>(p, call, rows);
   std::int64_t row = rows.begin;
   while (row < rows.end) {
     const std::int64_t n = row / p.out_h, begin = row % p.out_h;
@@ -182,9 +201,9 @@ void conv2d(const Call& call, Range rows) noexcept {
     }
     auto* out = static_cast<typename V::Out*>(call.output) + n * p.out_h * p.out_w * p.out_c;
     if (p.pool) {
-      conv_image<V, true>(p, staged, out, begin, end);
+      conv_image<V, true>(p, staged, out, begin, end, p.out_w);
     } else {
-      conv_image<V, false>(p, staged, out, begin, end);
+      conv_image<V, false>(p, staged, out, begin, end, p.out_w);
     }
     row = n * p.out_h + end;
   }

@@ -97,7 +97,7 @@ inline std::int64_t bind(PackedConv& p, const std::int32_t* start, const LaneFac
   }
   p.block = block;
   p.staging.zero_point = zero_point;
-  return p.out_h;
+  return p.units;
 }
 inline std::int64_t bind(PackedDepthwiseCodes& p, const std::int32_t* start, const LaneFactors* factors,
                          void*, std::int32_t zero_point) {

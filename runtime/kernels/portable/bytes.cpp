@@ -1,5 +1,5 @@
 #include "../generic/byte_kernels.h"
-#include "vectors.h"
+#include "codes.h"
 
 namespace lathe::runtime::portable {
 

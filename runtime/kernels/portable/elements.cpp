@@ -1,5 +1,5 @@
 #include "../generic/element_kernels.h"
-#include "vectors.h"
+#include "codes.h"
 
 namespace lathe::runtime::portable {
 

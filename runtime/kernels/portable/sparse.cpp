@@ -1,5 +1,5 @@
 #include "../generic/sparse.h"
-#include "vectors.h"
+#include "floats.h"
 
 namespace lathe::runtime::portable {
 
