@@ -25,34 +25,41 @@ constexpr std::size_t index_of() {
 constexpr Dtype f32 = Dtype::f32, i8 = Dtype::i8, u8 = Dtype::u8, i16 = Dtype::i16;
 constexpr bool kInPlace = true;
 
+/// Appends entries of one level to a table.
+class Adder {
+ public:
+  Adder(Level level, const Blocking* blocking, std::vector<KernelEntry>& to)
+      : level_(level), blocking_(blocking), to_(to) {}
+  KernelEntry& operator()(std::size_t op, Dtype in, Dtype out, Prepare prepare, Kernel run,
+                          std::string_view name, bool in_place = false) const {
+    return to_.emplace_back(KernelEntry{.op = op,
+                                        .input = in,
+                                        .output = out,
+                                        .level = level_,
+                                        .prepare = prepare,
+                                        .run = run,
+                                        .name = name,
+                                        .blocking = blocking_,
+                                        .in_place = in_place});
+  }
+
+ private:
+  Level level_;
+  const Blocking* blocking_;
+  std::vector<KernelEntry>& to_;
+};
+
 /// The entries of the vector kernels of a level.
 void add_fast(Level level, const FastKernels& k, std::vector<KernelEntry>& to) {
   using namespace graph;
-  const auto add = [&](std::size_t op, Dtype in, Dtype out, Prepare prepare, Kernel run,
-                       std::string_view name, bool in_place = false) {
-    to.push_back({.op = op,
-                  .input = in,
-                  .output = out,
-                  .level = level,
-                  .prepare = prepare,
-                  .run = run,
-                  .name = name,
-                  .blocking = &k.blocking,
-                  .in_place = in_place});
+  const Adder add(level, &k.blocking, to);
+  const auto add_pooled = [&](Dtype dtype, Prepare prepare, Kernel run,
+                              std::string_view name) -> KernelEntry& {
+    KernelEntry& entry = add(index_of<Conv2d>(), dtype, dtype, prepare, run, name);
+    entry.pooled = true;
+    return entry;
   };
-  const auto add_pooled = [&](Dtype dtype, Prepare prepare, Kernel run, std::string_view name) {
-    to.push_back({.op = index_of<Conv2d>(),
-                  .input = dtype,
-                  .output = dtype,
-                  .level = level,
-                  .prepare = prepare,
-                  .run = run,
-                  .name = name,
-                  .blocking = &k.blocking,
-                  .pooled = true});
-  };
-  add_pooled(f32, prepare_sparse_conv_f32, k.sparse.conv2d, "sparse_conv2d_max_pool_f32");
-  to.back().sparse = true;
+  add_pooled(f32, prepare_sparse_conv_f32, k.sparse.conv2d, "sparse_conv2d_max_pool_f32").sparse = true;
   if (k.halves.conv2d != nullptr)
     add_pooled(f32, prepare_half_conv_f32, k.halves.conv2d, "half_conv2d_max_pool_f32");
   add_pooled(f32, prepare_packed_conv_f32, k.floats.conv2d, "conv2d_max_pool_f32");
@@ -62,30 +69,30 @@ void add_fast(Level level, const FastKernels& k, std::vector<KernelEntry>& to) {
   add(index_of<Conv2d>(), f32, f32, prepare_packed_depthwise_f32, k.floats.depthwise, "depthwise_f32");
   add(index_of<Conv2d>(), i8, i8, prepare_packed_depthwise_i8, k.bytes.depthwise, "depthwise_i8");
   add(index_of<Conv2d>(), i16, i16, prepare_packed_depthwise_i16, k.words.depthwise, "depthwise_i16");
-  add(index_of<Conv2d>(), f32, f32, prepare_sparse_conv_f32, k.sparse.conv2d, "sparse_conv2d_f32");
-  to.back().sparse = true;
+  add(index_of<Conv2d>(), f32, f32, prepare_sparse_conv_f32, k.sparse.conv2d, "sparse_conv2d_f32").sparse =
+      true;
   if (k.halves.conv2d != nullptr)
     add(index_of<Conv2d>(), f32, f32, prepare_half_conv_f32, k.halves.conv2d, "half_conv2d_f32");
   add(index_of<Conv2d>(), f32, f32, prepare_packed_conv_f32, k.floats.conv2d, "conv2d_f32");
   add(index_of<Conv2d>(), i8, i8, prepare_packed_conv_i8, k.bytes.conv2d, "conv2d_i8");
   add(index_of<Conv2d>(), i16, i16, prepare_packed_conv_i16, k.words.conv2d, "conv2d_i16");
   add(index_of<Conv2d>(), i16, i16, prepare_packed_conv_i16_wide, k.words.conv2d_wide, "conv2d_i16_wide");
-  add(index_of<Linear>(), f32, f32, prepare_sparse_linear_f32, k.sparse.linear, "sparse_linear_f32");
-  to.back().sparse = true;
+  add(index_of<Linear>(), f32, f32, prepare_sparse_linear_f32, k.sparse.linear, "sparse_linear_f32").sparse =
+      true;
   if (k.halves.linear != nullptr)
     add(index_of<Linear>(), f32, f32, prepare_half_linear_f32, k.halves.linear, "half_linear_f32");
   add(index_of<Linear>(), f32, f32, prepare_packed_linear_f32, k.floats.linear, "linear_f32");
   add(index_of<Linear>(), i8, i8, prepare_packed_linear_i8, k.bytes.linear, "linear_i8");
   add(index_of<Linear>(), i16, i16, prepare_packed_linear_i16, k.words.linear, "linear_i16");
-  add_pooled(f32, prepare_packed_conv_dynamic, k.bytes.conv2d_dynamic, "conv2d_max_pool_dynamic");
-  to.back().dynamic = true;
+  add_pooled(f32, prepare_packed_conv_dynamic, k.bytes.conv2d_dynamic, "conv2d_max_pool_dynamic").dynamic =
+      true;
   add(index_of<Conv2d>(), f32, f32, prepare_packed_depthwise_dynamic, k.bytes.depthwise_dynamic,
-      "depthwise_dynamic");
-  to.back().dynamic = true;
-  add(index_of<Conv2d>(), f32, f32, prepare_packed_conv_dynamic, k.bytes.conv2d_dynamic, "conv2d_dynamic");
-  to.back().dynamic = true;
-  add(index_of<Linear>(), f32, f32, prepare_packed_linear_dynamic, k.bytes.linear_dynamic, "linear_dynamic");
-  to.back().dynamic = true;
+      "depthwise_dynamic")
+      .dynamic = true;
+  add(index_of<Conv2d>(), f32, f32, prepare_packed_conv_dynamic, k.bytes.conv2d_dynamic, "conv2d_dynamic")
+      .dynamic = true;
+  add(index_of<Linear>(), f32, f32, prepare_packed_linear_dynamic, k.bytes.linear_dynamic, "linear_dynamic")
+      .dynamic = true;
   add(index_of<MaxPool2d>(), f32, f32, prepare_pool, k.elements.max_pool2d_f32, "max_pool2d_f32");
   add(index_of<MaxPool2d>(), i8, i8, prepare_pool, k.elements.max_pool2d_i8, "max_pool2d_i8");
   add(index_of<MaxPool2d>(), i16, i16, prepare_pool, k.elements.max_pool2d_i16, "max_pool2d_i16");
@@ -138,16 +145,7 @@ void add_fast(Level level, const FastKernels& k, std::vector<KernelEntry>& to) {
 void add_reference(std::vector<KernelEntry>& to) {
   using namespace graph;
   namespace ref = runtime::reference;
-  const auto add = [&](std::size_t op, Dtype in, Dtype out, Prepare prepare, Kernel run,
-                       std::string_view name, bool in_place = false) {
-    to.push_back({.op = op,
-                  .input = in,
-                  .output = out,
-                  .prepare = prepare,
-                  .run = run,
-                  .name = name,
-                  .in_place = in_place});
-  };
+  const Adder add(Level::reference, nullptr, to);
   add(index_of<Conv2d>(), f32, f32, prepare_conv_f32, ref::conv2d_f32, "conv2d_f32");
   add(index_of<Conv2d>(), i8, i8, prepare_conv_i8, ref::conv2d_i8, "conv2d_i8");
   add(index_of<Linear>(), f32, f32, prepare_conv_f32, ref::conv2d_f32, "linear_f32");
@@ -192,16 +190,7 @@ void add_reference(std::vector<KernelEntry>& to) {
 void add_reference_wide(std::vector<KernelEntry>& to) {
   using namespace graph;
   namespace ref = runtime::reference;
-  const auto add = [&](std::size_t op, Dtype in, Dtype out, Prepare prepare, Kernel run,
-                       std::string_view name, bool in_place = false) {
-    to.push_back({.op = op,
-                  .input = in,
-                  .output = out,
-                  .prepare = prepare,
-                  .run = run,
-                  .name = name,
-                  .in_place = in_place});
-  };
+  const Adder add(Level::reference, nullptr, to);
   add(index_of<Conv2d>(), i16, i16, prepare_conv_i16, ref::conv2d_i16, "conv2d_i16");
   add(index_of<Linear>(), i16, i16, prepare_conv_i16, ref::conv2d_i16, "linear_i16");
   add(index_of<MaxPool2d>(), i16, i16, prepare_pool, ref::max_pool2d_i16, "max_pool2d_i16");
@@ -219,10 +208,10 @@ void add_reference_wide(std::vector<KernelEntry>& to) {
   add(index_of<Pad>(), i16, i16, prepare_pad, ref::pad_image, "pad");
   add(index_of<Quantize>(), f32, i16, prepare_quantize, ref::quantize_f32_i16, "quantize_f32_i16");
   add(index_of<Dequantize>(), i16, f32, prepare_dequantize, ref::dequantize_i16_f32, "dequantize_i16_f32");
-  add(index_of<Conv2d>(), f32, f32, prepare_conv_dynamic, ref::conv2d_dynamic, "conv2d_dynamic");
-  to.back().dynamic = true;
-  add(index_of<Linear>(), f32, f32, prepare_conv_dynamic, ref::conv2d_dynamic, "linear_dynamic");
-  to.back().dynamic = true;
+  add(index_of<Conv2d>(), f32, f32, prepare_conv_dynamic, ref::conv2d_dynamic, "conv2d_dynamic").dynamic =
+      true;
+  add(index_of<Linear>(), f32, f32, prepare_conv_dynamic, ref::conv2d_dynamic, "linear_dynamic").dynamic =
+      true;
 }
 
 std::vector<KernelEntry> make_table() {
