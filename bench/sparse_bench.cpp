@@ -28,24 +28,38 @@ struct Layer {
   bool pool = false;
 };
 
-Graph graph_of(const Layer& layer, double zeros) {
-  Maker maker(7);
-  ValueId y = maker.weighted(layer.op, maker.input(layer.in), layer.weight);
-  if (layer.pool) y = maker.node(MaxPool2d{}, {y});
-  return pruned(maker.finish(y), zeros);
+/// What is 0: single weights, or blocks of them.
+struct Kind {
+  Dtype dtype;
+  bool blocks;
+  const char* name;
+};
+constexpr Kind kKinds[] = {{Dtype::f32, false, "f32"},
+                           {Dtype::f32, true, "f32 blocks"},
+                           {Dtype::i8, true, "i8 blocks"},
+                           {Dtype::i16, true, "i16 blocks"}};
+
+Graph graph_of(const Layer& layer, const Kind& kind, double zeros) {
+  Graph graph = one_layer(kind.dtype, layer.op, layer.in, layer.weight, layer.pool);
+  return kind.blocks ? pruned_blocks(std::move(graph), zeros) : pruned(std::move(graph), zeros);
 }
 
+/// The step of the layer: 16-bit codes are made of floats first.
+std::size_t step_of(const Kind& kind) { return kind.dtype == Dtype::i16 ? 1 : 0; }
+
 /// The least time of each, in nanoseconds.
-std::pair<double, double> times(Plan& a, Plan& b) {
-  const auto x = random_bytes(Dtype::f32, a.input_shape().size(), 3);
+std::pair<double, double> times(Plan& a, Plan& b, std::size_t layer) {
+  const auto x = random_bytes(a.input_dtype(), a.input_shape().size(), 3);
   double least[2] = {1e30, 1e30};
   const auto run = [&](Plan& plan, double& best, int count) {
-    std::int64_t step = 0;
+    std::vector<std::int64_t> steps(layer + 1);
+    void* const input = a.input_dtype() == Dtype::f32 ? static_cast<void*>(plan.input<float>().data())
+                                                      : static_cast<void*>(plan.input<std::int8_t>().data());
     for (int i = 0; i < count; ++i) {
-      std::memcpy(plan.input<float>().data(), x.data(), x.size());
-      step = 0;
-      plan.run_timed({&step, 1});
-      best = std::min(best, static_cast<double>(step));
+      std::memcpy(input, x.data(), x.size());
+      std::ranges::fill(steps, 0);
+      plan.run_timed(steps);
+      best = std::min(best, static_cast<double>(steps[layer]));
     }
   };
   const std::clock_t begin = std::clock();  // processor time: others may have the core meanwhile
@@ -58,7 +72,7 @@ std::pair<double, double> times(Plan& a, Plan& b) {
 
 }  // namespace
 
-// sparse-bench [LEVEL]
+// sparse-bench [LEVEL [KIND]]
 int main(int argc, char** argv) {
   const auto same = Padding::same();
   const Layer layers[] = {
@@ -91,17 +105,22 @@ int main(int argc, char** argv) {
   };
   for (const Level level : fast_levels()) {
     if (argc > 1 && to_string(level) != argv[1]) continue;
-    fmt::print("{}\n{:<28} {:>5} {:>9} {:>9} {:>6}  {}\n", to_string(level), "layer", "zeros", "dense",
-               "sparse", "ratio", "the plan");
-    for (const Layer& layer : layers) {
-      for (const double zeros : {0.6, 0.8, 0.9}) {
-        const Graph graph = graph_of(layer, zeros);
-        Plan dense(graph, {.level = level, .sparsity = Sparsity::never}),
-            sparse(graph, {.level = level, .sparsity = Sparsity::always});
-        const bool taken = Plan(graph, {.level = level}).steps()[0].sparse;
-        const auto [slow, fast] = times(dense, sparse);
-        fmt::print("{:<28} {:>5.2f} {:>9.0f} {:>9.0f} {:>6.2f}  {}{}\n", layer.name, zeros, slow, fast,
-                   slow / fast, taken ? "sparse" : "dense", taken != (fast < slow) ? " (wrong)" : "");
+    fmt::print("{}\n{:<11} {:<28} {:>5} {:>9} {:>9} {:>6}  {}\n", to_string(level), "weights", "layer",
+               "zeros", "dense", "sparse", "ratio", "the plan");
+    for (const Kind& kind : kKinds) {
+      if (argc > 2 && kind.name != std::string_view(argv[2])) continue;
+      for (const Layer& layer : layers) {
+        if (kind.blocks && std::holds_alternative<Linear>(layer.op)) continue;  // no such kernel
+        for (const double zeros : {0.5, 0.6, 0.8, 0.9}) {
+          const Graph graph = graph_of(layer, kind, zeros);
+          Plan dense(graph, {.level = level, .sparsity = Sparsity::never}),
+              sparse(graph, {.level = level, .sparsity = Sparsity::always});
+          const bool taken = Plan(graph, {.level = level}).steps()[step_of(kind)].sparse;
+          const auto [slow, fast] = times(dense, sparse, step_of(kind));
+          fmt::print("{:<11} {:<28} {:>5.2f} {:>9.0f} {:>9.0f} {:>6.2f}  {}{}\n", kind.name, layer.name,
+                     zeros, slow, fast, slow / fast, taken ? "sparse" : "dense",
+                     taken != (fast < slow) ? " (wrong)" : "");
+        }
       }
     }
   }

@@ -59,22 +59,36 @@ void add_fast(Level level, const FastKernels& k, std::vector<KernelEntry>& to) {
     entry.pooled = true;
     return entry;
   };
+  add_pooled(f32, prepare_block_conv_f32, k.sparse.block_conv2d_f32, "block_sparse_conv2d_max_pool_f32")
+      .sparse = true;
   add_pooled(f32, prepare_sparse_conv_f32, k.sparse.conv2d, "sparse_conv2d_max_pool_f32").sparse = true;
   if (k.halves.conv2d != nullptr)
     add_pooled(f32, prepare_half_conv_f32, k.halves.conv2d, "half_conv2d_max_pool_f32");
   add_pooled(f32, prepare_packed_conv_f32, k.floats.conv2d, "conv2d_max_pool_f32");
+  add_pooled(i8, prepare_block_conv_i8, k.sparse.block_conv2d_i8, "block_sparse_conv2d_max_pool_i8").sparse =
+      true;
   add_pooled(i8, prepare_packed_conv_i8, k.bytes.conv2d, "conv2d_max_pool_i8");
+  add_pooled(i16, prepare_block_conv_i16, k.sparse.block_conv2d_i16, "block_sparse_conv2d_max_pool_i16")
+      .sparse = true;
   add_pooled(i16, prepare_packed_conv_i16, k.words.conv2d, "conv2d_max_pool_i16");
   add_pooled(i16, prepare_packed_conv_i16_wide, k.words.conv2d_wide, "conv2d_max_pool_i16_wide");
   add(index_of<Conv2d>(), f32, f32, prepare_packed_depthwise_f32, k.floats.depthwise, "depthwise_f32");
   add(index_of<Conv2d>(), i8, i8, prepare_packed_depthwise_i8, k.bytes.depthwise, "depthwise_i8");
   add(index_of<Conv2d>(), i16, i16, prepare_packed_depthwise_i16, k.words.depthwise, "depthwise_i16");
+  add(index_of<Conv2d>(), f32, f32, prepare_block_conv_f32, k.sparse.block_conv2d_f32,
+      "block_sparse_conv2d_f32")
+      .sparse = true;
   add(index_of<Conv2d>(), f32, f32, prepare_sparse_conv_f32, k.sparse.conv2d, "sparse_conv2d_f32").sparse =
       true;
   if (k.halves.conv2d != nullptr)
     add(index_of<Conv2d>(), f32, f32, prepare_half_conv_f32, k.halves.conv2d, "half_conv2d_f32");
   add(index_of<Conv2d>(), f32, f32, prepare_packed_conv_f32, k.floats.conv2d, "conv2d_f32");
+  add(index_of<Conv2d>(), i8, i8, prepare_block_conv_i8, k.sparse.block_conv2d_i8, "block_sparse_conv2d_i8")
+      .sparse = true;
   add(index_of<Conv2d>(), i8, i8, prepare_packed_conv_i8, k.bytes.conv2d, "conv2d_i8");
+  add(index_of<Conv2d>(), i16, i16, prepare_block_conv_i16, k.sparse.block_conv2d_i16,
+      "block_sparse_conv2d_i16")
+      .sparse = true;
   add(index_of<Conv2d>(), i16, i16, prepare_packed_conv_i16, k.words.conv2d, "conv2d_i16");
   add(index_of<Conv2d>(), i16, i16, prepare_packed_conv_i16_wide, k.words.conv2d_wide, "conv2d_i16_wide");
   add(index_of<Linear>(), f32, f32, prepare_sparse_linear_f32, k.sparse.linear, "sparse_linear_f32").sparse =

@@ -147,16 +147,63 @@ const To* pack_block(const PackedConv& p, const ConvBlock& block, std::span<cons
 
 namespace {
 
+enum class Zeros : std::uint8_t { multiplied, left_out };
+
+/// Packs the weights of a block; of those that are left out a whole step of sixteen channels at a time.
+template <typename To, typename From>
+void pack_weights(const PackedConv& p, ConvBlock& block, std::span<const From> weight, std::int32_t step,
+                  Zeros zeros, Store& store) {
+  if (zeros == Zeros::multiplied) {
+    block.weight = pack_block<To>(p, block, weight, step, store);
+    return;
+  }
+  Store whole;
+  const To* from = pack_block<To>(p, block, weight, step, whole);
+  const std::int64_t size = std::int64_t{kLanes} * step;
+  std::vector<std::int32_t> offsets;
+  std::vector<To> kept;
+  for (std::int32_t run = 0; run < p.runs; ++run) {
+    for (std::int32_t k = 0; k < p.steps; ++k, from += size) {
+      if (std::all_of(from, from + size, [](To value) { return value == 0; })) continue;
+      offsets.push_back(p.run_offset[run] + k * step);
+      kept.insert(kept.end(), from, from + size);
+    }
+  }
+  block.kept = narrow(static_cast<std::int64_t>(offsets.size()));
+  block.kept_offset = store.copy(std::span<const std::int32_t>(offsets));
+  block.weight = store.copy(std::span<const To>(kept));
+}
+
+/// Are so many blocks of weights 0, sixteen outputs and `step` neighbouring inputs large, that the kernel
+/// without them is faster? It loads a weight for half as many outputs as the dense one.
+template <typename From>
+bool wants_blocks(const Site& site, const ConvSite& conv, std::span<const From> weight, std::int32_t step) {
+  constexpr double kMostKept = 0.6;
+  if (site.sparsity == Sparsity::never) return false;
+  const auto zeros = static_cast<double>(std::ranges::count(weight, From{0}));
+  if (zeros < (1 - kMostKept) * static_cast<double>(weight.size())) return false;
+  Store draft;
+  PackedConv p = pack_geometry(site, conv, step, kAnyRun, draft);
+  std::int64_t kept = 0;
+  make_blocks(p, conv, draft, [&](ConvBlock& block) {
+    pack_weights<From>(p, block, weight, step, Zeros::left_out, draft);
+    kept += block.kept;
+  });
+  return static_cast<double>(kept) <=
+         kMostKept * static_cast<double>(std::int64_t{p.blocks} * p.runs * p.steps);
+}
+
 /// Weights are packed as Weight: float, or the bits of a half.
 template <typename Weight>
-bool prepare_conv_of(std::span<const Weight> weight, const Site& site, Store& store, Prepared& prepared) {
+bool prepare_conv_of(std::span<const Weight> weight, Zeros zeros, const Site& site, Store& store,
+                     Prepared& prepared) {
   const ConvSite conv = conv_site(site);
   if (site.pool != nullptr && !poolable(site, conv)) return false;
   PackedConv p = pack_geometry(site, conv, 1, kAnyRun, store);
   p.clamp = clamp_of(conv.activation);
   const auto bias = site.size() > 2 ? constant<float>(site, 2) : std::span<const float>();
   make_blocks(p, conv, store, [&](ConvBlock& block) {
-    block.weight = pack_block<Weight>(p, block, weight, 1, store);
+    pack_weights<Weight>(p, block, weight, 1, zeros, store);
     const auto lanes = store.array<float>(kLanes);
     for (std::int32_t i = 0; i < block.lanes && !bias.empty(); ++i)
       lanes[static_cast<std::size_t>(i)] = bias[static_cast<std::size_t>(block.out_offset + i)];
@@ -186,11 +233,16 @@ std::vector<std::uint16_t> halves_of(std::span<const float> weight) {
 }  // namespace
 
 bool prepare_packed_conv_f32(const Site& site, Store& store, Prepared& prepared) {
-  return prepare_conv_of(constant<float>(site, 1), site, store, prepared);
+  return prepare_conv_of(constant<float>(site, 1), Zeros::multiplied, site, store, prepared);
+}
+bool prepare_block_conv_f32(const Site& site, Store& store, Prepared& prepared) {
+  const auto weight = constant<float>(site, 1);
+  return wants_blocks(site, conv_site(site), weight, 1) &&
+         prepare_conv_of(weight, Zeros::left_out, site, store, prepared);
 }
 bool prepare_half_conv_f32(const Site& site, Store& store, Prepared& prepared) {
   const std::vector<std::uint16_t> weight = halves_of(constant<float>(site, 1));
-  return !weight.empty() && prepare_conv_of(std::span(weight), site, store, prepared);
+  return !weight.empty() && prepare_conv_of(std::span(weight), Zeros::multiplied, site, store, prepared);
 }
 
 namespace {
@@ -202,16 +254,21 @@ std::int64_t staged_bytes(const PackedConv& p, std::int32_t step) {
   return elements * (step == 4 ? 1 : 2);
 }
 
-const void* pack_block_codes(const PackedConv& p, const ConvBlock& block, std::span<const std::int8_t> weight,
-                             std::int32_t step, Store& store) {
-  if (step == 4) return pack_block<std::int8_t>(p, block, weight, step, store);
-  return pack_block<std::int16_t>(p, block, weight, step, store);
+void pack_codes(const PackedConv& p, ConvBlock& block, std::span<const std::int8_t> weight, std::int32_t step,
+                Zeros zeros, Store& store) {
+  if (step == 4) {
+    pack_weights<std::int8_t>(p, block, weight, step, zeros, store);
+  } else {
+    pack_weights<std::int16_t>(p, block, weight, step, zeros, store);
+  }
 }
 
-bool prepare_conv_codes(const Site& site, Sums sums, Store& store, Prepared& prepared) {
+bool prepare_conv_codes(const Site& site, Sums sums, Zeros zeros, Store& store, Prepared& prepared) {
   const ConvSite conv = conv_site(site);
   if (site.pool != nullptr && !poolable(site, conv)) return false;
   const std::int32_t step = sums == Sums::i8 ? site.blocking->step : 2;
+  if (zeros == Zeros::left_out && !wants_blocks(site, conv, constant<std::int8_t>(site, 1), step))
+    return false;
   const std::int32_t zero_point = zero_point_of(site.input(0));
   // Bytes are multiplied as code + 128, 16-bit numbers as code - zero point.
   const IntegerLayer layer(site, conv.activation, sums, step == 4 ? 128 + zero_point : 0, store);
@@ -221,7 +278,7 @@ bool prepare_conv_codes(const Site& site, Sums sums, Store& store, Prepared& pre
   p.limits = layer.limits();
   bool exact = true;
   make_blocks(p, conv, store, [&](ConvBlock& block) {
-    block.weight = pack_block_codes(p, block, layer.weight(), step, store);
+    pack_codes(p, block, layer.weight(), step, zeros, store);
     const LaneChannels lanes{.first = block.out_offset, .channels = block.lanes};
     block.bias = layer.bias(lanes, store);
     block.rescale = layer.rescale(lanes, store);
@@ -236,13 +293,19 @@ bool prepare_conv_codes(const Site& site, Sums sums, Store& store, Prepared& pre
 }  // namespace
 
 bool prepare_packed_conv_i8(const Site& site, Store& store, Prepared& prepared) {
-  return prepare_conv_codes(site, Sums::i8, store, prepared);
+  return prepare_conv_codes(site, Sums::i8, Zeros::multiplied, store, prepared);
+}
+bool prepare_block_conv_i8(const Site& site, Store& store, Prepared& prepared) {
+  return prepare_conv_codes(site, Sums::i8, Zeros::left_out, store, prepared);
 }
 bool prepare_packed_conv_i16(const Site& site, Store& store, Prepared& prepared) {
-  return prepare_conv_codes(site, Sums::i16, store, prepared);
+  return prepare_conv_codes(site, Sums::i16, Zeros::multiplied, store, prepared);
+}
+bool prepare_block_conv_i16(const Site& site, Store& store, Prepared& prepared) {
+  return prepare_conv_codes(site, Sums::i16, Zeros::left_out, store, prepared);
 }
 bool prepare_packed_conv_i16_wide(const Site& site, Store& store, Prepared& prepared) {
-  return prepare_conv_codes(site, Sums::i16_wide, store, prepared);
+  return prepare_conv_codes(site, Sums::i16_wide, Zeros::multiplied, store, prepared);
 }
 
 bool prepare_packed_conv_dynamic(const Site& site, Store& store, Prepared& prepared) {
@@ -255,7 +318,7 @@ bool prepare_packed_conv_dynamic(const Site& site, Store& store, Prepared& prepa
   const auto weight = constant<std::int8_t>(site, 1);
   std::vector<std::int32_t> channel;
   make_blocks(p, conv, store, [&](ConvBlock& block) {
-    block.weight = pack_block_codes(p, block, weight, step, store);
+    pack_codes(p, block, weight, step, Zeros::multiplied, store);
     for (std::int32_t i = 0; i < kLanes; ++i) channel.push_back(i < block.lanes ? block.out_offset + i : -1);
   });
   prepared = keep_dynamic(site, p, channel, step == 2, p.blocks, staged_bytes(p, step), store);

@@ -19,6 +19,10 @@ bool prepare_packed_conv_i16_wide(const Site& site, Store& store, Prepared& prep
 bool prepare_packed_conv_dynamic(const Site& site, Store& store, Prepared& prepared);  // PackedDynamic
 bool prepare_packed_linear_dynamic(const Site& site, Store& store, Prepared& prepared);
 bool prepare_packed_linear_f32(const Site& site, Store& store, Prepared& prepared);  // PackedLinear
+// PackedConv without the steps of sixteen channels whose weights are all 0; also with pool
+bool prepare_block_conv_f32(const Site& site, Store& store, Prepared& prepared);
+bool prepare_block_conv_i8(const Site& site, Store& store, Prepared& prepared);
+bool prepare_block_conv_i16(const Site& site, Store& store, Prepared& prepared);
 // The same with weights that are all halves and so many that fetching them takes the time.
 bool prepare_half_conv_f32(const Site& site, Store& store, Prepared& prepared);  // also with pool
 bool prepare_half_linear_f32(const Site& site, Store& store, Prepared& prepared);

@@ -49,10 +49,11 @@ struct WordKernels {
   Kernel linear;               // PackedLinear
 };
 
-/// Floats, without the weights that are 0.
+/// Without the weights that are 0.
 struct SparseKernels {
-  Kernel conv2d;  // SparseConv
-  Kernel linear;  // SparseLinear
+  Kernel conv2d;                                               // SparseConv, f32
+  Kernel linear;                                               // SparseLinear, f32
+  Kernel block_conv2d_f32, block_conv2d_i8, block_conv2d_i16;  // PackedConv with the steps that are kept
 };
 
 struct ElementKernels {

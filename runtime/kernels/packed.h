@@ -56,12 +56,15 @@ struct CodeLimits {
 
 /// Up to sixteen neighbouring output channels of one group.
 struct ConvBlock {
-  const void* weight = nullptr;   ///< [runs][steps][16][step]
+  const void* weight = nullptr;   ///< [runs][steps][16][step]; in sparse kernels [kept][16][step]
   const void* bias = nullptr;     ///< [16] f32, i32 or (64-bit sums) i64
   const void* rescale = nullptr;  ///< LaneRescale or LaneFactors
   std::int32_t in_offset = 0;     ///< first input channel of the group
   std::int32_t out_offset = 0;    ///< first output channel
   std::int32_t lanes = kLanes;    ///< channels that exist
+  /// Sparse kernels: the steps with a weight that is not 0, as elements from the window's first element.
+  const std::int32_t* kept_offset = nullptr;
+  std::int32_t kept = 0;
 };
 
 /// How an image gets into the scratch memory in the form the kernel multiplies, with its padding around.

@@ -217,6 +217,43 @@ Graph pruned(Graph graph, double zeros, std::uint64_t seed) {
   return graph;
 }
 
+namespace {
+
+template <typename T>
+void clear_blocks(Value& weight, double zeros, Rng& rng) {
+  const auto outputs = static_cast<std::size_t>(weight.shape[0]);
+  std::vector<T> elements(weight.elements<T>().begin(), weight.elements<T>().end());
+  const std::size_t inputs = elements.size() / outputs;
+  for (std::size_t o = 0; o < outputs; o += 16)
+    for (std::size_t i = 0; i < inputs; i += 4)
+      if (static_cast<double>(rng.uniform()) < zeros)
+        for (std::size_t row = o; row < std::min(o + 16, outputs); ++row)
+          std::fill_n(elements.begin() + static_cast<std::ptrdiff_t>(row * inputs + i),
+                      std::min<std::size_t>(4, inputs - i), T{0});
+  weight.data = ConstantData::copy(std::as_bytes(std::span(elements)));
+}
+
+}  // namespace
+
+Graph pruned_blocks(Graph graph, double zeros, std::uint64_t seed) {
+  Rng rng(seed);
+  for (std::size_t i = 0; i < graph.values().size(); ++i) {
+    Value& value = graph.value(static_cast<ValueId>(i));
+    if (!value.is_constant() || !value.name.ends_with(".weight")) continue;
+    if (value.dtype == Dtype::f32) clear_blocks<float>(value, zeros, rng);
+    if (value.dtype == Dtype::i8) clear_blocks<std::int8_t>(value, zeros, rng);
+  }
+  return graph;
+}
+
+Graph one_layer(Dtype dtype, const Op& op, const Shape& in, const Shape& weight, bool pool, bool bias) {
+  Maker maker(static_cast<std::uint64_t>(in.size() + weight.size()));
+  const ValueId x = dtype == Dtype::f32 ? maker.input(in) : maker.input(in, dtype, codes());
+  ValueId y = maker.weighted(op, x, weight, "layer", bias);
+  if (pool) y = maker.node(MaxPool2d{}, {y});
+  return maker.finish(y);
+}
+
 std::vector<lathe::runtime::Level> fast_levels() {
   using lathe::runtime::Level;
   std::vector<Level> levels;

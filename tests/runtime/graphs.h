@@ -76,8 +76,14 @@ Graph tutorial(Dtype dtype);
 Graph conv(Dtype dtype);
 Graph dscnn(Dtype dtype);
 
+/// One layer, with a 2x2 maximum pool over it when `pool`; its input is in `dtype`.
+Graph one_layer(Dtype dtype, const Op& op, const Shape& in, const Shape& weight, bool pool = false,
+                bool bias = true);
+
 /// The graph with a share of the f32 weights of its layers set to 0 at random.
 Graph pruned(Graph graph, double zeros, std::uint64_t seed = 3);
+/// The same of f32 and i8 weights, blocks at a time: four neighbouring inputs to sixteen outputs.
+Graph pruned_blocks(Graph graph, double zeros, std::uint64_t seed = 5);
 
 /// Levels that this processor runs, the reference left out.
 std::vector<lathe::runtime::Level> fast_levels();

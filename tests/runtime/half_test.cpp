@@ -27,13 +27,6 @@ Graph rounded(Graph graph, bool one_float) {
   return graph;
 }
 
-Graph layer(const Op& op, const Shape& input, const Shape& weight, bool pool) {
-  Maker maker(3);
-  ValueId x = maker.weighted(op, maker.input(input), weight);
-  if (pool) x = maker.node(MaxPool2d{.kernel_h = 2, .kernel_w = 2, .stride_h = 2, .stride_w = 2}, {x});
-  return maker.finish(x);
-}
-
 }  // namespace
 
 TEST_CASE("weights that are halves stay halves, and the outputs are those of the same floats") {
@@ -53,7 +46,7 @@ TEST_CASE("weights that are halves stay halves, and the outputs are those of the
     for (const auto& one : kCases) {
       CAPTURE(to_string(level));
       CAPTURE(lathe::graph::to_string(one.op));
-      const Graph graph = layer(one.op, one.input, one.weight, one.pool);
+      const Graph graph = one_layer(Dtype::f32, one.op, one.input, one.weight, one.pool);
       std::string half, whole;
       const auto halves = floats(run(rounded(graph, false), {.batch = 2, .level = level}, 1, &half));
       const auto reals = floats(run(rounded(graph, true), {.batch = 2, .level = level}, 1, &whole));
@@ -72,6 +65,6 @@ TEST_CASE("weights that are halves stay halves, and the outputs are those of the
 
 TEST_CASE("few weights are not worth it, and one that is no half keeps all as floats") {
   std::string kernels;
-  run(rounded(layer(Linear{}, {1, 60}, {60, 60}, false), false), {}, 1, &kernels);
+  run(rounded(one_layer(Dtype::f32, Linear{}, {1, 60}, {60, 60}), false), {}, 1, &kernels);
   CHECK(kernels.find("half_") == std::string::npos);
 }

@@ -35,6 +35,13 @@ void stage_rows(const Staging& s, const typename V::In* image, typename V::Eleme
   V::fill(at, stop - at, s.zero_point);
 }
 
+/// V that leaves out the steps of sixteen channels whose weights are all 0.
+template <class V>
+struct Kept : V {
+  static constexpr bool kKept = true;
+  static constexpr int kMaxBlocks = 1, kPatchTile = 0, kPatchPoolTile = 0;
+};
+
 /// `count` tiles side by side: kRows x kColumns windows each, for kBlocks blocks of sixteen channels, all
 /// sums in registers. With two rows the windows are pooled two by two. in: first window's first element; out:
 /// first output pixel.
@@ -57,38 +64,57 @@ void tiles(const PackedConv& p, const ConvBlock* block, const typename V::Elemen
 #pragma GCC unroll 4
     for (int b = 0; b < kBlocks; ++b) weight[b] = static_cast<const WeightElement*>(block[b].weight);
 
-    for (int run = 0; run < p.runs; ++run) {
-      const Element* x[kRows][kBases];
+    if constexpr (requires { V::kKept; }) {
+      for (int k = 0; k < block->kept; ++k) {
+        const Element* x[kRows][kBases];
 #pragma GCC unroll 4
-      for (int r = 0; r < kRows; ++r) {
+        for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-        for (int c = 0; c < kBases; ++c) x[r][c] = in + p.run_offset[run] + r * p.row_step + 3 * c * step;
-      }
-#pragma GCC unroll 4
-      for (int k = 0; k < p.steps; ++k) {
-        typename V::Weight w[kBlocks];
-#pragma GCC unroll 4
-        for (int b = 0; b < kBlocks; ++b) w[b] = V::load(weight[b] + std::int64_t{k} * V::kStep * kLanes);
+          for (int c = 0; c < kBases; ++c)
+            x[r][c] = in + block->kept_offset[k] + r * p.row_step + 3 * c * step;
+        }
+        const typename V::Weight w = V::load(weight[0] + std::int64_t{k} * V::kStep * kLanes);
 #pragma GCC unroll 4
         for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 16
-          for (int c = 0; c < kColumns; ++c) {
-            const typename V::Pixel pixel = V::broadcast(x[r][c / 3] + (c % 3) * step);
-#pragma GCC unroll 4
-            for (int b = 0; b < kBlocks; ++b) V::add(sum[b][r * kColumns + c], w[b], pixel);
-          }
+          for (int c = 0; c < kColumns; ++c)
+            V::add(sum[0][r * kColumns + c], w, V::broadcast(x[r][c / 3] + (c % 3) * step));
         }
+      }
+    } else {
+      for (int run = 0; run < p.runs; ++run) {
+        const Element* x[kRows][kBases];
 #pragma GCC unroll 4
         for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-          for (int c = 0; c < kBases; ++c) x[r][c] += V::kStep;
+          for (int c = 0; c < kBases; ++c) x[r][c] = in + p.run_offset[run] + r * p.row_step + 3 * c * step;
         }
-      }
 #pragma GCC unroll 4
-      for (int b = 0; b < kBlocks; ++b) weight[b] += std::int64_t{p.steps} * V::kStep * kLanes;
-      if constexpr (requires { &V::widen; }) {
-        for (auto& of_block : sum)
-          for (auto& one : of_block) V::widen(one);
+        for (int k = 0; k < p.steps; ++k) {
+          typename V::Weight w[kBlocks];
+#pragma GCC unroll 4
+          for (int b = 0; b < kBlocks; ++b) w[b] = V::load(weight[b] + std::int64_t{k} * V::kStep * kLanes);
+#pragma GCC unroll 4
+          for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 16
+            for (int c = 0; c < kColumns; ++c) {
+              const typename V::Pixel pixel = V::broadcast(x[r][c / 3] + (c % 3) * step);
+#pragma GCC unroll 4
+              for (int b = 0; b < kBlocks; ++b) V::add(sum[b][r * kColumns + c], w[b], pixel);
+            }
+          }
+#pragma GCC unroll 4
+          for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+            for (int c = 0; c < kBases; ++c) x[r][c] += V::kStep;
+          }
+        }
+#pragma GCC unroll 4
+        for (int b = 0; b < kBlocks; ++b) weight[b] += std::int64_t{p.steps} * V::kStep * kLanes;
+        if constexpr (requires { &V::widen; }) {
+          for (auto& of_block : sum)
+            for (auto& one : of_block) V::widen(one);
+        }
       }
     }
 

@@ -2,10 +2,11 @@
 
 #include "../fast.h"
 #include "../sparse.h"
+#include "conv_tiles.h"
 #include "unroll.h"
 
-/// Convolutions and linear layers that leave out weights of 0 (sparse.h), for a vector type V (conv_tiles.h)
-/// with
+/// Convolutions and linear layers that leave out single weights of 0 (sparse.h), for a vector type V
+/// (conv_tiles.h) with
 ///   kSparseVectors   of positions computed together
 ///   transpose        sixteen rows of sixteen numbers, lines and columns exchanged
 ///   gather           sixteen numbers by index (linear layers)
@@ -205,9 +206,13 @@ void sparse_linear(const Call& call, Range samples) noexcept {
   }
 }
 
-template <class V>
+template <class F32, class I8, class I16>
 constexpr SparseKernels make_sparse() {
-  return {.conv2d = sparse_conv2d<V>, .linear = sparse_linear<V>};
+  return {.conv2d = sparse_conv2d<F32>,
+          .linear = sparse_linear<F32>,
+          .block_conv2d_f32 = conv2d<Kept<F32>>,
+          .block_conv2d_i8 = conv2d<Kept<I8>>,
+          .block_conv2d_i16 = conv2d<Kept<I16>>};
 }
 
 }  // namespace
