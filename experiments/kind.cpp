@@ -11,7 +11,8 @@ namespace lathe::experiments {
 namespace {
 
 constexpr std::string_view kParts =
-    "baseline, kd, prune-S (a sparsity, prune-0.8), prune-Z:N (zeros in each group, prune-2:4), cluster-K "
+    "baseline, kd, prune-S (a sparsity, prune-0.8), prune-S-OxI (whole blocks of outputs and "
+    "inputs, prune-0.8-16x4), prune-Z:N (zeros in each group, prune-2:4), cluster-K "
     "(cluster-16; cluster-16-linear places its centroids in another way: linear, random, density), qat, and "
     "pqat, cqat, pcqat; several are joined by +; prune-S-dense and qat-dense are for linear layers alone";
 
@@ -51,6 +52,15 @@ void set_pruning(Kind& kind, std::string_view part, std::string_view value) {
       refuse(part, "expected fewer zeros than there are in a group");
     kind.pattern = compress::FineGrained{*zeros, *group};
     return;
+  }
+  if (const std::size_t dash = value.find('-'); dash != std::string_view::npos) {
+    const std::string_view size = value.substr(dash + 1);
+    const std::size_t cross = std::min(size.find('x'), size.size() - 1);
+    const auto outputs = number<int>(size.substr(0, cross)), inputs = number<int>(size.substr(cross + 1));
+    if (!outputs || !inputs || *outputs < 1 || *inputs < 1 || *outputs > 1024 || *inputs > 1024)
+      refuse(part, "a block has 1 to 1024 outputs and as many inputs, 16x4");
+    kind.block = compress::Block{.outputs = *outputs, .inputs = *inputs};
+    value = value.substr(0, dash);
   }
   const auto sparsity = number<float>(value);
   if (!sparsity || !(*sparsity > 0) || *sparsity >= 1) refuse(part, "the sparsity is above 0 and below 1");
@@ -113,7 +123,8 @@ std::string to_string(const Kind& kind) {
   std::vector<std::string> parts;
   if (kind.distil) parts.emplace_back("kd");
   const std::string_view dense = kind.prune_dense ? kDense : "";
-  if (kind.sparsity) parts.push_back(fmt::format("prune-{}{}", *kind.sparsity, dense));
+  const std::string block = kind.block ? fmt::format("-{}x{}", kind.block->outputs, kind.block->inputs) : "";
+  if (kind.sparsity) parts.push_back(fmt::format("prune-{}{}{}", *kind.sparsity, block, dense));
   if (kind.pattern)
     parts.push_back(fmt::format("prune-{}:{}{}", kind.pattern->zeros, kind.pattern->group, dense));
   if (kind.clusters > 0) {

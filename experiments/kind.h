@@ -14,6 +14,7 @@ struct Kind {
   bool distil = false;                           ///< kd
   std::optional<float> sparsity;                 ///< prune-0.8
   std::optional<compress::FineGrained> pattern;  ///< prune-2:4
+  std::optional<compress::Block> block;          ///< prune-0.8-16x4, with sparsity
   int clusters = 0;                              ///< cluster-16
   /// cluster-16-linear
   compress::CentroidInit centroid_init = compress::CentroidInit::kmeans;

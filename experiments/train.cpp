@@ -45,6 +45,15 @@ compress::Selection selected_layers(const layers::Module& model, bool only_linea
   return selection;
 }
 
+/// Has a layer enough inputs to lose whole blocks of them? The first convolutions of a network do not.
+bool has_blocks(const layers::Module& layer, const compress::Block& block) {
+  constexpr std::int64_t kFewest = 16;
+  return std::ranges::any_of(layer.parameters(), [&](const layers::NamedParameter& named) {
+    const Shape& weight = named.parameter.master().shape();
+    return weight.rank() >= 2 && weight.size() / weight[0] >= kFewest * block.inputs;
+  });
+}
+
 /// What is frozen stays as it is: no pass changes its weights.
 bool is_trained(const std::string&, const layers::Module& layer) {
   return std::ranges::any_of(layer.parameters(), [](const layers::NamedParameter& named) {
@@ -62,10 +71,15 @@ compress::PruneOptions pruning(const layers::Module& model, const Kind& kind, co
   const std::int64_t end = share_of(steps, recipe.pruned_by);
   // A mask every hundredth of the way, the last one at its end.
   const std::int64_t frequency = std::max<std::int64_t>(1, end / 100);
+  if (kind.block)
+    layers.visitor = [block = *kind.block](const std::string& name, const layers::Module& layer) {
+      return is_trained(name, layer) && has_blocks(layer, block);
+    };
   return {.schedule = compress::PolynomialDecay{.initial = recipe.sparsity_from,
                                                 .final = *kind.sparsity,
                                                 .end = end - end % frequency,
                                                 .frequency = frequency},
+          .structure = kind.block.value_or(compress::Block{}),
           .layers = layers};
 }
 

@@ -24,6 +24,9 @@ TEST_CASE("a kind is passes joined by +, written in one order") {
   CHECK(parse_kind("cluster-8").clusters == 8);
   CHECK(parse_kind("prune-1:4").pattern->zeros == 1);
   CHECK(parse_kind("kd").distil);
+  CHECK(canonical("qat+prune-0.80-16x4") == "prune-0.8-16x4+qat");
+  CHECK(canonical("prune-0.5-4x1-dense") == "prune-0.5-4x1-dense");
+  CHECK(parse_kind("prune-0.8-16x4").block->inputs == 4);
   CHECK(canonical("cluster-16-linear") == "cluster-16-linear");
   CHECK(canonical("cluster-16-kmeans") == "cluster-16");
 }
@@ -55,6 +58,12 @@ TEST_CASE("a kind that does not exist is refused with those that do") {
   CHECK_ERROR(parse_kind("prune-0"), "the sparsity is above 0");
   CHECK_ERROR(parse_kind("prune-nan"), "the sparsity is above 0");
   CHECK_ERROR(parse_kind("prune-0.8x"), "the sparsity is above 0");
+  CHECK_ERROR(parse_kind("prune-0.8-"), "a block has 1 to 1024 outputs and as many inputs, 16x4");
+  CHECK_ERROR(parse_kind("prune-0.8-16"), "a block has 1 to 1024");
+  CHECK_ERROR(parse_kind("prune-0.8-16x"), "a block has 1 to 1024");
+  CHECK_ERROR(parse_kind("prune-0.8-x4"), "a block has 1 to 1024");
+  CHECK_ERROR(parse_kind("prune-0.8-0x4"), "a block has 1 to 1024");
+  CHECK_ERROR(parse_kind("prune--16x4"), "the sparsity is above 0");
   CHECK_ERROR(parse_kind("prune-4:4"), "fewer zeros than there are in a group");
   CHECK_ERROR(parse_kind("prune-2:"), "fewer zeros");
   CHECK_ERROR(parse_kind("cluster-1"), "2 to 65536 clusters");
