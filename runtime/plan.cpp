@@ -2,6 +2,7 @@
 #include <lathe/base/parallel.h>
 #include <lathe/runtime/plan.h>
 
+#include "denormals.h"
 #include "program.h"
 
 #include <chrono>
@@ -68,6 +69,7 @@ void run_part(const Step& step, std::int64_t part) {
 void run_step(const Step& step) {
   if (step.parts == 1) return step.kernel(step.call, step.range);
   parallel_for(step.parts, 1, [&step](std::int64_t begin, std::int64_t end) {
+    const FlushDenormals flush;
     for (std::int64_t part = begin; part < end; ++part) run_part(step, part);
   });
 }
@@ -75,10 +77,12 @@ void run_step(const Step& step) {
 }  // namespace
 
 void Plan::run() noexcept {
+  const FlushDenormals flush;
   for (const Step& step : impl_->program.steps) run_step(step);
 }
 
 void Plan::run_timed(std::span<std::int64_t> step_ns) noexcept {
+  const FlushDenormals flush;
   using Clock = std::chrono::steady_clock;
   const std::vector<Step>& steps = impl_->program.steps;
   Clock::time_point before = Clock::now();

@@ -53,6 +53,20 @@ TEST_CASE("steps say what runs") {
   CHECK(plan.packed_bytes() >= 4 * 34826);
 }
 
+TEST_CASE("denormal numbers count as 0 in a run, and the caller's as themselves") {
+  Maker maker(1);
+  const ValueId x = maker.input({1, 40});
+  const Graph graph = maker.finish(maker.node(Add{}, {x, x}));
+  volatile float small = 1e-39f;
+  for (const Level level : {Level::reference, lathe::runtime::best_level()}) {
+    Plan plan(graph, {.level = level});
+    std::ranges::fill(plan.input<float>(), static_cast<float>(small));
+    plan.run();
+    for (const float value : plan.output<float>()) CHECK(value == 0);
+    CHECK(small + small > 0);
+  }
+}
+
 TEST_CASE("each sample of a batch gives what it gives alone") {
   for (const Graph& graph : {graphs::conv(lathe::Dtype::i8), graphs::dscnn(lathe::Dtype::f32), residual()}) {
     Plan one(graph), three(graph, {.batch = 3});
