@@ -179,7 +179,7 @@ Figure curves_figure(const Group& group, const ResultFolder& folder) {
     s +=
         fmt::format("set lmargin at screen {}\nset rmargin at screen {}\nset ylabel '{}' offset 1,0\n",
                     panel == 0 ? 0.09 : 0.60, panel == 0 ? 0.49 : 0.985, panel == 0 ? "accuracy, %" : "loss");
-    if (panel == 1) s += "unset key\n";
+    if (panel == 1) s += "unset key\nset yrange [0:*]\n";
     std::string plots;
     if (panel == 1 && step_blocks > 0)
       plots = fmt::format("plot for [i={}:{}] data index i using 1:2 with lines lw 0.8 lc rgb '{}' notitle",

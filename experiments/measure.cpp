@@ -65,29 +65,60 @@ std::int32_t classify(const runtime::Plan& plan, std::int64_t slot) {
                                           : largest(plan.output<float>());
 }
 
+/// The runs of one plan.
+class Timing {
+ public:
+  /// Warms up caches, branch predictors and clock with at least 20 ms of work.
+  Timing(runtime::Plan& plan, std::int64_t runs) : plan_(plan), input_(plan), runs_(runs) {
+    std::vector<double> times;
+    for (double warm = 0; times.size() < 10 || warm < 20; warm += times.back())
+      times.push_back(run_once(plan_, input_));
+    std::ranges::sort(times);
+    const double typical = percentile(times, 0.5);
+    if (runs_ == 0)
+      runs_ =
+          typical > 20 ? 50 : std::clamp<std::int64_t>(static_cast<std::int64_t>(200 / typical), 1000, 5000);
+  }
+
+  void take_turn(std::int64_t turn, std::int64_t turns) {
+    if (turns > 1) run_once(plan_, input_);  // another plan had the caches
+    for (std::int64_t i = runs_ * turn / turns; i < runs_ * (turn + 1) / turns; ++i)
+      times_.push_back(run_once(plan_, input_));
+  }
+
+  Latency latency() {
+    std::ranges::sort(times_);
+    return {.median_ms = percentile(times_, 0.5),
+            .mean_ms = std::accumulate(times_.begin(), times_.end(), 0.0) / static_cast<double>(runs_),
+            .p90_ms = percentile(times_, 0.9),
+            .p99_ms = percentile(times_, 0.99),
+            .min_ms = times_.front(),
+            .max_ms = times_.back(),
+            .runs = runs_};
+  }
+
+ private:
+  runtime::Plan& plan_;
+  KeptInput input_;
+  std::int64_t runs_;
+  std::vector<double> times_;
+};
+
 }  // namespace
 
 Latency measure_latency(runtime::Plan& plan, std::int64_t runs) {
-  // Warm-up: caches, branch predictors and clock; at least 20 ms of work.
-  const KeptInput input(plan);
-  std::vector<double> times;
-  for (double warm = 0; times.size() < 10 || warm < 20; warm += times.back())
-    times.push_back(run_once(plan, input));
-  std::ranges::sort(times);
-  const double typical = percentile(times, 0.5);
-  if (runs == 0)
-    runs = typical > 20 ? 50 : std::clamp<std::int64_t>(static_cast<std::int64_t>(200 / typical), 1000, 5000);
+  return measure_in_turns({&plan, 1}, runs)[0];
+}
 
-  times.assign(static_cast<std::size_t>(runs), 0);
-  for (double& time : times) time = run_once(plan, input);
-  std::ranges::sort(times);
-  return {.median_ms = percentile(times, 0.5),
-          .mean_ms = std::accumulate(times.begin(), times.end(), 0.0) / static_cast<double>(runs),
-          .p90_ms = percentile(times, 0.9),
-          .p99_ms = percentile(times, 0.99),
-          .min_ms = times.front(),
-          .max_ms = times.back(),
-          .runs = runs};
+std::vector<Latency> measure_in_turns(std::span<runtime::Plan> plans, std::int64_t runs) {
+  std::vector<Timing> timings;
+  for (runtime::Plan& plan : plans) timings.emplace_back(plan, runs);
+  const std::int64_t turns = plans.size() > 1 ? 10 : 1;
+  for (std::int64_t turn = 0; turn < turns; ++turn)
+    for (Timing& timing : timings) timing.take_turn(turn, turns);
+  std::vector<Latency> latencies;
+  for (Timing& timing : timings) latencies.push_back(timing.latency());
+  return latencies;
 }
 
 double measure_total(runtime::Plan& plan, const datasets::Dataset& dataset) {

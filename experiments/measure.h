@@ -24,6 +24,9 @@ struct Latency {
 /// one takes over 20 ms.
 Latency measure_latency(runtime::Plan& plan, std::int64_t runs = 0);
 
+/// The same of several plans in ten turns, so that what else the machine does befalls them alike.
+std::vector<Latency> measure_in_turns(std::span<runtime::Plan> plans, std::int64_t runs = 0);
+
 /// Milliseconds for all images of a data set one by one, each copied to the plan, run, its output copied from
 /// it; the fastest of three passes.
 double measure_total(runtime::Plan& plan, const datasets::Dataset& dataset);

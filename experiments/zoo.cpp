@@ -61,29 +61,41 @@ class Deployment {
     real_ = compress::export_float(*model_, input_);
   }
 
-  ZooResult measure(const std::string& variant) {
-    ZooResult result{.model = std::string(network_.model), .variant = variant};
-    for (const graph::Value& value : real_.values())
-      if (value.is_constant()) result.parameters += value.shape.size();
-    say(variant);
-    const graph::Graph graph = variant == "float" ? real_ : variant == "int8" ? after_training() : aware();
-    result.bytes = static_cast<std::int64_t>(graph::encode(graph).size());
-    say(variant + " latency");
-    {
-      runtime::Plan plan(graph);
+  std::vector<ZooResult> measure() {
+    std::vector<ZooResult> results;
+    std::vector<runtime::Plan> plans;
+    // Quantizers stay on the model: they come last.
+    for (const std::string_view name : zoo_variants()) {
+      const std::string variant(name);
+      if (std::ranges::find(options_.variants, variant) == options_.variants.end()) continue;
+      ZooResult& result = results.emplace_back(
+          ZooResult{.model = std::string(network_.model), .variant = variant, .parameters = parameters()});
+      say(variant);
+      const graph::Graph graph = variant == "float" ? real_ : variant == "int8" ? after_training() : aware();
+      result.bytes = static_cast<std::int64_t>(graph::encode(graph).size());
+      runtime::Plan& plan = plans.emplace_back(graph);
       std::ranges::copy(calibration_[0].span<float>().first(plan.input<float>().size()),
                         plan.input<float>().begin());
       result.arena_bytes = plan.arena_bytes();
-      result.latency = measure_latency(plan, options_.runs);
-    }
-    if (options_.accuracy) {
+      if (!options_.accuracy) continue;
       say(variant + " accuracy");
       result.accuracy = accuracy(predict(graph, *data_.test), *data_.test);
     }
-    return result;
+    say("latency");
+    const std::vector<Latency> latencies = measure_in_turns(plans, options_.runs);
+    for (std::size_t i = 0; i < results.size(); ++i) results[i].latency = latencies[i];
+    return results;
   }
 
  private:
+  /// Numbers in the float graph.
+  std::int64_t parameters() const {
+    std::int64_t count = 0;
+    for (const graph::Value& value : real_.values())
+      if (value.is_constant()) count += value.shape.size();
+    return count;
+  }
+
   void say(const std::string& what) const {
     if (options_.progress) options_.progress(what);
   }
@@ -170,13 +182,7 @@ datasets::Named zoo_images(const std::string& dataset, const std::filesystem::pa
 
 std::vector<ZooResult> measure_network(const ZooNetwork& network, const datasets::Named& data,
                                        const ZooOptions& options) {
-  Deployment deployment(network, data, options);
-  std::vector<ZooResult> results;
-  // Quantizers stay on the model: they come last.
-  for (const std::string_view variant : zoo_variants())
-    if (std::ranges::find(options.variants, variant) != options.variants.end())
-      results.push_back(deployment.measure(std::string(variant)));
-  return results;
+  return Deployment(network, data, options).measure();
 }
 
 }  // namespace lathe::experiments
