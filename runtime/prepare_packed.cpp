@@ -184,6 +184,7 @@ bool wants_blocks(const Site& site, const ConvSite& conv, std::span<const From> 
   if (zeros < (1 - kMostKept) * static_cast<double>(weight.size())) return false;
   Store draft;
   PackedConv p = pack_geometry(site, conv, step, kAnyRun, draft);
+  if (p.patch_stride > 0) return false;  // dense windows of one channel have a kernel of their own
   std::int64_t kept = 0;
   make_blocks(p, conv, draft, [&](ConvBlock& block) {
     pack_weights<From>(p, block, weight, step, Zeros::left_out, draft);
