@@ -62,8 +62,6 @@ void add_fast(Level level, const FastKernels& k, std::vector<KernelEntry>& to) {
   add_pooled(f32, prepare_block_conv_f32, k.sparse.block_conv2d_f32, "block_sparse_conv2d_max_pool_f32")
       .sparse = true;
   add_pooled(f32, prepare_sparse_conv_f32, k.sparse.conv2d, "sparse_conv2d_max_pool_f32").sparse = true;
-  if (k.halves.conv2d != nullptr)
-    add_pooled(f32, prepare_half_conv_f32, k.halves.conv2d, "half_conv2d_max_pool_f32");
   add_pooled(f32, prepare_packed_conv_f32, k.floats.conv2d, "conv2d_max_pool_f32");
   add_pooled(i8, prepare_block_conv_i8, k.sparse.block_conv2d_i8, "block_sparse_conv2d_max_pool_i8").sparse =
       true;

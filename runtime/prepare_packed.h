@@ -24,7 +24,7 @@ bool prepare_block_conv_f32(const Site& site, Store& store, Prepared& prepared);
 bool prepare_block_conv_i8(const Site& site, Store& store, Prepared& prepared);
 bool prepare_block_conv_i16(const Site& site, Store& store, Prepared& prepared);
 // The same with weights that are all halves and so many that fetching them takes the time.
-bool prepare_half_conv_f32(const Site& site, Store& store, Prepared& prepared);  // also with pool
+bool prepare_half_conv_f32(const Site& site, Store& store, Prepared& prepared);
 bool prepare_half_linear_f32(const Site& site, Store& store, Prepared& prepared);
 bool prepare_packed_linear_i8(const Site& site, Store& store, Prepared& prepared);   // PackedLinear
 bool prepare_packed_linear_i16(const Site& site, Store& store, Prepared& prepared);  // PackedLinear
