@@ -174,9 +174,8 @@ void conv_blocks(const PackedConv& p, const ConvBlock* block, const typename V::
 }
 
 template <class V, bool kPool>
-void conv_image(const PackedConv& p, const typename V::Element* image, typename V::Out* out,
-                std::int64_t begin, std::int64_t end, int columns) {
-  if (conv_patch<V, kPool>(p, image, out, begin, end)) return;
+void conv_columns(const PackedConv& p, const typename V::Element* image, typename V::Out* out,
+                  std::int64_t begin, std::int64_t end, int columns) {
   int b = 0;
   while (b < p.blocks) {
     const ConvBlock* block = p.block + b;
@@ -188,6 +187,13 @@ void conv_image(const PackedConv& p, const typename V::Element* image, typename 
       ++b;
     }
   }
+}
+
+template <class V, bool kPool>
+void conv_image(const PackedConv& p, const typename V::Element* image, typename V::Out* out,
+                std::int64_t begin, std::int64_t end) {
+  if (conv_patch<V, kPool>(p, image, out, begin, end)) return;
+  conv_columns<V, kPool>(p, image, out, begin, end, p.out_w);
 }
 
 /// Pixels each alone, in one row: a range of tiles.
@@ -205,7 +211,7 @@ void conv_pixels(const PackedConv& p, const Call& call, Range tiles) {
     staged = static_cast<const typename V::Element*>(static_cast<const void*>(in));
   }
   auto* out = static_cast<typename V::Out*>(call.output) + begin * p.out_c;
-  conv_image<V, false>(p, staged, out, 0, 1, static_cast<int>(columns));
+  conv_columns<V, false>(p, staged, out, 0, 1, static_cast<int>(columns));
 }
 
 template <class V>
@@ -227,9 +233,9 @@ void conv2d(const Call& call, Range rows) noexcept {
     }
     auto* out = static_cast<typename V::Out*>(call.output) + n * p.out_h * p.out_w * p.out_c;
     if (p.pool) {
-      conv_image<V, true>(p, staged, out, begin, end, p.out_w);
+      conv_image<V, true>(p, staged, out, begin, end);
     } else {
-      conv_image<V, false>(p, staged, out, begin, end, p.out_w);
+      conv_image<V, false>(p, staged, out, begin, end);
     }
     row = n * p.out_h + end;
   }
