@@ -62,19 +62,22 @@ TEST_CASE("large networks compute as plans what they compute as modules, in ever
     const graph::Graph real = compress::export_float(*model, info.input);
     const runtime::Level best = runtime::best_level();
     CHECK(relative_error(run(real, x, best), wanted.span<float>()) < 1e-4);
-    CHECK(relative_error(run(compress::to_half(real), x, best), wanted.span<float>()) < 0.02);
+    // Random networks amplify what is rounded, trained ones do not: of the 0.0005 of half precision they make
+    // 0.03 to 0.06, of 8-bit weights 0.2 to 0.6. Scores that have nothing to do with each other are at 1.4.
+    CHECK(relative_error(run(compress::to_half(real), x, best), wanted.span<float>()) < 0.1);
     const compress::Ranges ranges = compress::calibrate(real, std::span(&x, 1));
     std::vector<compress::FloatNode> left;
     const graph::Graph int8 = compress::quantize(real, ranges, {}, &left);
     CHECK(left.empty());
     const std::vector<float> codes = run(int8, x, best);
-    // Random networks amplify what is rounded; trained ones do not.
-    CHECK(relative_error(codes, wanted.span<float>()) < 0.5);
+    CHECK(relative_error(codes, wanted.span<float>()) < 0.75);
     for (int level = 1; level < static_cast<int>(best); ++level)
       CHECK(run(int8, x, static_cast<runtime::Level>(level)) == codes);
     const graph::Graph wide = compress::quantize(real, ranges, {.scheme = compress::Scheme::int16x8}, &left);
     CHECK(left.empty());
-    CHECK(relative_error(run(wide, x, best), wanted.span<float>()) < 0.3);
-    CHECK(relative_error(run(compress::quantize_dynamic(real), x, best), wanted.span<float>()) < 0.5);
+    const std::vector<float> wide_codes = run(wide, x, best);
+    CHECK(relative_error(wide_codes, wanted.span<float>()) < 0.75);
+    if (best > runtime::Level::avx2) CHECK(run(wide, x, runtime::Level::avx2) == wide_codes);
+    CHECK(relative_error(run(compress::quantize_dynamic(real), x, best), wanted.span<float>()) < 0.75);
   }
 }
