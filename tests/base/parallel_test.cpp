@@ -1,4 +1,5 @@
 #include "support/errors.h"
+#include "support/threads.h"
 
 #include <lathe/base/parallel.h>
 
@@ -8,9 +9,8 @@
 using namespace lathe;
 
 TEST_CASE("every index is visited once, whatever the number of threads") {
-  const int before = num_threads();
   for (int threads : {1, 2, 5}) {
-    set_num_threads(threads);
+    const Threads scope(threads);
     for (std::int64_t n : {0, 1, 7, 64, 1000}) {
       std::vector<int> visits(static_cast<std::size_t>(n));
       parallel_for(n, 3, [&](std::int64_t begin, std::int64_t end) {
@@ -19,16 +19,15 @@ TEST_CASE("every index is visited once, whatever the number of threads") {
       for (int count : visits) CHECK(count == 1);
     }
   }
-  set_num_threads(before);
 }
 
 TEST_CASE("parts begin at multiples of the grain") {
-  set_num_threads(2);
+  const Threads scope(2);
   parallel_for(100, 16, [&](std::int64_t begin, std::int64_t) { CHECK(begin % 16 == 0); });
 }
 
 TEST_CASE("nested and concurrent calls run and finish") {
-  set_num_threads(3);
+  const Threads scope(3);
   std::vector<int> sums(8);
   std::vector<std::thread> callers;
   for (std::size_t c = 0; c < sums.size(); ++c)
@@ -46,11 +45,10 @@ TEST_CASE("nested and concurrent calls run and finish") {
     });
   for (std::thread& caller : callers) caller.join();
   for (int sum : sums) CHECK(sum == 200 * 64);
-  set_num_threads(2);
 }
 
 TEST_CASE("workers that fell asleep wake up again") {
-  set_num_threads(2);
+  const Threads scope(2);
   for (int round = 0; round < 5; ++round) {
     std::vector<int> hits(2);
     parallel_for(2, 1, [&](std::int64_t b, std::int64_t e) {

@@ -1,6 +1,6 @@
 #include "../../core/kernels/reference/compression.h"
 #include "../../core/kernels/simd/simd.h"
-#include "../support/errors.h"
+#include "support/errors.h"
 
 #include <lathe/base/random.h>
 #include <lathe/core/autograd.h>

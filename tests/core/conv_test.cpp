@@ -1,4 +1,4 @@
-#include "../support/errors.h"
+#include "support/errors.h"
 
 #include <lathe/core/autograd.h>
 #include <lathe/core/ops.h>

@@ -1,7 +1,7 @@
-#include "../support/errors.h"
-#include "../support/op_cases.h"
+#include "support/errors.h"
+#include "support/op_cases.h"
+#include "support/threads.h"
 
-#include <lathe/base/parallel.h>
 #include <lathe/core/autograd.h>
 #include <lathe/core/ops.h>
 
@@ -92,13 +92,11 @@ TEST_CASE("a sum of many elements is exact to a rounding") {
 TEST_CASE("a sum is the same for any number of threads") {
   Rng rng(1);
   const Tensor x = testing::uniform({123'457}, rng), target = testing::uniform({123'457}, rng);
-  const int before = num_threads();
   std::vector<float> results;
   for (int threads : {1, 2, 3, 4}) {
-    set_num_threads(threads);
+    const Threads scope(threads);
     results.push_back(sum(x).item() + mean_squared_error(x, target).item());
   }
-  set_num_threads(before);
   CHECK(std::ranges::count(results, results[0]) == 4);
 }
 
@@ -120,17 +118,15 @@ TEST_CASE("dropout drops as many as it is told and scales the rest") {
 }
 
 TEST_CASE("dropout moves its random numbers on by one word an element, for any number of threads") {
-  const int before = num_threads();
   const Tensor x = Tensor::full({30'001}, 1);
   std::vector<Tensor> results;
   for (int threads : {1, 2, 3}) {
-    set_num_threads(threads);
+    const Threads scope(threads);
     Rng rng(5, 6);
     results.push_back(dropout(x, 0.5f, rng));
     CHECK(rng.state() == Rng::State{5, 6, 30'001});
     results.push_back(dropout(x, 0.5f, rng));
   }
-  set_num_threads(before);
   for (std::size_t i = 2; i < results.size(); ++i)
     CHECK(std::ranges::equal(results[i].raw(), results[i % 2].raw()));
   CHECK_FALSE(std::ranges::equal(results[0].raw(), results[1].raw()));

@@ -1,7 +1,7 @@
-#include "../support/errors.h"
-#include "../support/op_cases.h"
+#include "support/errors.h"
+#include "support/op_cases.h"
+#include "support/threads.h"
 
-#include <lathe/base/parallel.h>
 #include <lathe/core/autograd.h>
 #include <lathe/core/ops.h>
 
@@ -87,11 +87,10 @@ TEST_CASE("what is not a number goes through the fused activation into its chann
 }
 
 TEST_CASE("batch norm gives the same bytes for any number of threads") {
-  const int before = num_threads();
   for (const Activation activation : {Activation::relu, Activation::silu}) {
     std::vector<Tensor> results;
     for (int threads : {1, 2, 3}) {
-      set_num_threads(threads);
+      const Threads scope(threads);
       const Tensor x = noise({20, 30, 31, 12}, 1, 2).set_requires_grad(true);
       const Tensor gamma = ones({12}).set_requires_grad(true), beta = zeros({12}).set_requires_grad(true);
       const Tensor y =
@@ -102,7 +101,6 @@ TEST_CASE("batch norm gives the same bytes for any number of threads") {
     for (std::size_t i = 4; i < results.size(); ++i)
       CHECK(std::ranges::equal(results[i].raw(), results[i % 4].raw()));
   }
-  set_num_threads(before);
 }
 
 TEST_CASE("only the gradients that are needed are computed") {

@@ -1,9 +1,9 @@
 #include "../../core/kernels/simd/simd.h"
-#include "../support/op_cases.h"
+#include "support/op_cases.h"
+#include "support/threads.h"
 
 #include <doctest/doctest.h>
 
-#include <lathe/base/parallel.h>
 #include <lathe/core/autograd.h>
 #include <lathe/core/ops.h>
 
@@ -111,12 +111,6 @@ void check_gradient(const OpCase& c) {
     }
   }
 }
-
-struct Threads {
-  explicit Threads(int threads) : before(num_threads()) { set_num_threads(threads); }
-  ~Threads() { set_num_threads(before); }
-  int before;
-};
 
 TEST_CASE("every operation equals its plain implementation at every level, for any number of threads") {
   for (int level = 0; level < kernels::simd::kLevels; ++level) {  // ends with the default

@@ -1,5 +1,5 @@
-#include "../support/errors.h"
-#include "../support/op_cases.h"
+#include "support/errors.h"
+#include "support/op_cases.h"
 
 #include <lathe/core/autograd.h>
 #include <lathe/core/evaluate.h>

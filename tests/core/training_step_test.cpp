@@ -1,6 +1,6 @@
-#include "../support/op_cases.h"
+#include "support/op_cases.h"
+#include "support/threads.h"
 
-#include <lathe/base/parallel.h>
 #include <lathe/core/autograd.h>
 #include <lathe/core/ops.h>
 
@@ -86,15 +86,13 @@ TEST_CASE("a training step in its steady state asks the system for nothing") {
 }
 
 TEST_CASE("training twice gives the same bytes") {
-  const int before = num_threads();
   for (int threads : {1, 2}) {
-    set_num_threads(threads);
+    const Threads scope(threads);
     Network a(3), b(3);
     for (int i = 0; i < 5; ++i) CHECK(a.step() == b.step());
     for (std::size_t p = 0; p < a.parameters().size(); ++p)
       CHECK(std::ranges::equal(a.parameters()[p].raw(), b.parameters()[p].raw()));
   }
-  set_num_threads(before);
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include <doctest/doctest.h>
 
 #include <lathe/base/io.h>
-#include <lathe/base/parallel.h>
 #include <lathe/datasets/folder.h>
 #include <lathe/datasets/loader.h>
 
@@ -15,6 +14,7 @@
 #include "pictures.h"
 #include "support/errors.h"
 #include "support/temporary_folder.h"
+#include "support/threads.h"
 
 using namespace lathe;
 using namespace lathe::datasets;
@@ -175,10 +175,8 @@ TEST_CASE("folder: photos are the same with and without room in the cache, and f
   FolderOptions options{.image = {8, 8, 3}};
   const std::vector<float> cached = all(open_folder(root.path(), options));
   options.cache_bytes = 5 * 8 * 8 * 3;  // five of sixteen
-  const int threads = num_threads();
-  set_num_threads(3);
+  const Threads scope(3);
   const Named partly = open_folder(root.path(), options);
-  set_num_threads(threads);
   CHECK(all(partly) == cached);
   CHECK(std::all_of(cached.begin(), cached.end(), [](float v) { return v >= 0 && v <= 1; }));
   // What is not kept is read again: a photo that is gone by then is an error that names it.

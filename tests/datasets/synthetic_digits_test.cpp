@@ -1,10 +1,10 @@
 #include <doctest/doctest.h>
 
-#include <lathe/base/parallel.h>
 #include <lathe/datasets/synthetic_digits.h>
 #include <zlib.h>
 
 #include "support/errors.h"
+#include "support/threads.h"
 
 using namespace lathe;
 using namespace lathe::datasets;
@@ -42,12 +42,10 @@ TEST_CASE("synthetic digits: an image depends on seed and index only") {
   const auto of_large = bytes_of(synthetic_digits(500, 7), 20);
   CHECK(small == of_large);
   CHECK(small != bytes_of(synthetic_digits(20, 8), 20));
-  const int threads = num_threads();
-  set_num_threads(1);
+  const Threads one_thread(1);
   const auto serial = bytes_of(synthetic_digits(500, 7), 500);
-  set_num_threads(3);
+  const Threads three_threads(3);
   CHECK(serial == bytes_of(synthetic_digits(500, 7), 500));
-  set_num_threads(threads);
 }
 
 TEST_CASE("synthetic digits: ten classes, all about as frequent, no two images alike, ink in each") {

@@ -1,7 +1,7 @@
-#include <lathe/base/parallel.h>
 #include <lathe/base/random.h>
 #include <lathe/optim/optimizer.h>
 #include <support/errors.h>
+#include <support/threads.h>
 
 #include <algorithm>
 #include <cmath>
@@ -65,12 +65,6 @@ std::vector<std::vector<float>> train(const Make& make, int steps) {
   }
   return result;
 }
-
-/// Restores the number of threads.
-struct Threads {
-  int before = num_threads();
-  ~Threads() { set_num_threads(before); }
-};
 
 float only(const NamedParameter& parameter) { return parameter.parameter.master().item(); }
 
@@ -160,14 +154,13 @@ TEST_CASE("parameters whose names match learn at a share of the rate") {
 }
 
 TEST_CASE("a step gives the same bytes for any number of threads") {
-  const Threads restore;
+  const auto train_on = [](int threads, const Make& make) {
+    const Threads scope(threads);
+    return train(make, 3);
+  };
   for (const Make& make : kinds()) {
-    set_num_threads(1);
-    const auto one = train(make, 3);
-    for (const int threads : {2, 3, 7}) {
-      set_num_threads(threads);
-      CHECK(train(make, 3) == one);
-    }
+    const auto one = train_on(1, make);
+    for (const int threads : {2, 3, 7}) CHECK(train_on(threads, make) == one);
   }
 }
 
@@ -279,7 +272,6 @@ TEST_CASE("clipping scales all gradients to the joint norm and returns the norm 
 }
 
 TEST_CASE("the norm of large gradients is the same for any number of threads") {
-  const Threads restore;
   std::vector<NamedParameter> p = several();
   for (std::size_t i = 0; i < p.size(); ++i) set_random_grad(p[i], i);
   double exact = 0;
@@ -287,10 +279,10 @@ TEST_CASE("the norm of large gradients is the same for any number of threads") {
     const Tensor grad = parameter.parameter.master().grad();
     for (float g : grad.span<float>()) exact += static_cast<double>(g) * static_cast<double>(g);
   }
-  set_num_threads(1);
+  const Threads one_thread(1);
   const float one = clip_grad_norm(p, 1e6f);
   CHECK(one == doctest::Approx(std::sqrt(exact)).epsilon(1e-7));
-  set_num_threads(3);
+  const Threads three_threads(3);
   CHECK(clip_grad_norm(p, 1e6f) == one);
 }
 

@@ -2,8 +2,7 @@
 #include "graphs.h"
 
 #include "support/errors.h"
-
-#include <lathe/base/parallel.h>
+#include "support/threads.h"
 
 #include <algorithm>
 
@@ -15,18 +14,6 @@ using lathe::runtime::share_steps;
 using lathe::runtime::StepInfo;
 
 namespace {
-
-/// num_threads() as wanted, whatever the machine has.
-class Threads {
- public:
-  explicit Threads(int threads) : before_(lathe::num_threads()) { lathe::set_num_threads(threads); }
-  ~Threads() { lathe::set_num_threads(before_); }
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
-
- private:
-  int before_;
-};
 
 std::size_t shared_steps(const Plan& plan) {
   return static_cast<std::size_t>(
