@@ -1,5 +1,6 @@
 #include "conv.h"
 
+#include "bf16.h"
 #include "depthwise.h"
 #include "direct.h"
 #include "onednn/conv.h"
@@ -41,14 +42,16 @@ void mask(const ConvShape& s, Clamp clamp, const ConvGradients& g, float* masked
 
 }  // namespace
 
-void conv_forward(const ConvShape& s, const float* x, const float* weight, const float* bias, Clamp clamp,
-                  float* y) {
+void conv_forward(Precision precision, const ConvShape& s, const float* x, const float* weight,
+                  const float* bias, Clamp clamp, float* y) {
+  if (precision == Precision::bf16 && bf16::takes(s)) return bf16::conv_forward(s, x, weight, bias, clamp, y);
   if (is_depthwise(s)) return depthwise::conv_forward(s, x, weight, bias, clamp, y);
   if (is_direct(s)) return direct::conv_forward(s, x, weight, bias, clamp, y);
   onednn::conv_forward(s, x, weight, bias, clamp, y);
 }
 
-void conv_backward(const ConvShape& s, Clamp clamp, const ConvGradients& g) {
+void conv_backward(Precision precision, const ConvShape& s, Clamp clamp, const ConvGradients& g) {
+  if (precision == Precision::bf16 && bf16::takes(s)) return bf16::conv_backward(s, clamp, g);
   if (is_depthwise(s)) return depthwise::conv_backward(s, clamp, g);
   if (is_direct(s) && (g.dx == nullptr || direct::has_backward_data(s)))
     return direct::conv_backward(s, clamp, g);

@@ -2,12 +2,14 @@
 
 #include "shapes.h"
 
+#include <lathe/core/precision.h>
+
 /// Convolution of batches: picks the fastest kernel for a shape and spreads the batch over the threads.
 namespace lathe::kernels {
 
 /// y = clamp(x * weight + bias); bias may be null.
-void conv_forward(const ConvShape& shape, const float* x, const float* weight, const float* bias, Clamp clamp,
-                  float* y);
+void conv_forward(Precision precision, const ConvShape& shape, const float* x, const float* weight,
+                  const float* bias, Clamp clamp, float* y);
 
 /// What one backward pass reads and writes. Outputs that are null are not computed; the others are
 /// overwritten.
@@ -20,6 +22,6 @@ struct ConvGradients {
   float* dweight = nullptr;
   float* dbias = nullptr;
 };
-void conv_backward(const ConvShape& shape, Clamp clamp, const ConvGradients& g);
+void conv_backward(Precision precision, const ConvShape& shape, Clamp clamp, const ConvGradients& g);
 
 }  // namespace lathe::kernels

@@ -1,5 +1,6 @@
 #include "linear.h"
 
+#include "bf16.h"
 #include "onednn/linear.h"
 #include "scratch.h"
 #include "simd/simd.h"
@@ -73,8 +74,12 @@ void backward_weights(const LinearShape& s, const float* x, const float* dy, flo
 
 }  // namespace
 
-void linear_forward(const LinearShape& s, const float* x, const float* weight, const float* bias, Clamp clamp,
-                    float* y) {
+void linear_forward(Precision precision, const LinearShape& s, const float* x, const float* weight,
+                    const float* bias, Clamp clamp, float* y) {
+  if (precision == Precision::bf16 && bf16::takes(s)) {
+    bf16::linear_forward(s, x, weight, y);
+    return finish(s, bias, clamp, y);
+  }
   if (!is_small_forward(s)) {
     onednn::linear_forward(s, x, weight, y);
     return finish(s, bias, clamp, y);
@@ -85,16 +90,17 @@ void linear_forward(const LinearShape& s, const float* x, const float* weight, c
   });
 }
 
-void linear_backward(const LinearShape& s, Clamp clamp, const LinearGradients& g) {
+void linear_backward(Precision precision, const LinearShape& s, Clamp clamp, const LinearGradients& g) {
+  if (precision == Precision::bf16 && bf16::takes(s)) return bf16::linear_backward(s, clamp, g);
   const Scratch masked(clamp != Clamp::none ? s.n * s.o : 0);
   const float* dy = clamp != Clamp::none ? masked.data() : g.dy;
   if (g.dbias != nullptr) std::fill_n(g.dbias, s.o, 0.0f);
   if (clamp != Clamp::none || g.dbias != nullptr)
     simd::simd().conv.mask(clamp, 1, s.n, s.o, g.y, g.dy, 0, masked.data(), 0, g.dbias);
   const bool small = is_small_backward(s);
-  if (g.dx != nullptr) (small ? backward_data : onednn::linear_backward_data)(s, dy, g.weight, g.dx);
+  if (g.dx != nullptr) (small ? backward_data : onednn::linear_backward_data<float>)(s, dy, g.weight, g.dx);
   if (g.dweight != nullptr)
-    (small ? backward_weights : onednn::linear_backward_weights)(s, g.x, dy, g.dweight);
+    (small ? backward_weights : onednn::linear_backward_weights<float>)(s, g.x, dy, g.dweight);
 }
 
 }  // namespace lathe::kernels

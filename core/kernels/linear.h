@@ -2,11 +2,13 @@
 
 #include "shapes.h"
 
+#include <lathe/core/precision.h>
+
 namespace lathe::kernels {
 
 /// y = clamp(x * weight' + bias); bias may be null.
-void linear_forward(const LinearShape& shape, const float* x, const float* weight, const float* bias,
-                    Clamp clamp, float* y);
+void linear_forward(Precision precision, const LinearShape& shape, const float* x, const float* weight,
+                    const float* bias, Clamp clamp, float* y);
 
 /// As ConvGradients.
 struct LinearGradients {
@@ -18,6 +20,6 @@ struct LinearGradients {
   float* dweight = nullptr;
   float* dbias = nullptr;
 };
-void linear_backward(const LinearShape& shape, Clamp clamp, const LinearGradients& g);
+void linear_backward(Precision precision, const LinearShape& shape, Clamp clamp, const LinearGradients& g);
 
 }  // namespace lathe::kernels

@@ -9,6 +9,9 @@ namespace lathe::kernels {
 /// The activations that kernels apply on the way: all that their gradient needs is the output.
 enum class Clamp : std::uint8_t { none, relu, relu6 };
 
+/// A bfloat16: the upper half of a float's bits.
+enum class Bf16 : std::uint16_t {};
+
 /// x [n,h,w,c], weight [o,kh,kw,c/groups], y [n,out_h,out_w,o]. Output pixel (i,j) starts at input pixel
 /// (i*stride_h - top, j*stride_w - left); what lies outside the image counts as zero.
 struct ConvShape {

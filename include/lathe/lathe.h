@@ -12,6 +12,7 @@
 #include <lathe/compress/trace.h>
 #include <lathe/core/autograd.h>
 #include <lathe/core/ops.h>
+#include <lathe/core/precision.h>
 #include <lathe/core/tensor.h>
 #include <lathe/datasets/dataset.h>
 #include <lathe/datasets/loader.h>

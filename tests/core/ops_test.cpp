@@ -1,3 +1,4 @@
+#include "../../core/kernels/onednn/bf16.h"
 #include "../../core/kernels/simd/simd.h"
 #include "support/op_cases.h"
 #include "support/threads.h"
@@ -6,6 +7,7 @@
 
 #include <lathe/core/autograd.h>
 #include <lathe/core/ops.h>
+#include <lathe/core/precision.h>
 
 #include <algorithm>
 #include <cmath>
@@ -127,6 +129,64 @@ TEST_CASE("every operation equals its plain implementation at every level, for a
       }
     }
   }
+}
+
+/// To 8 bits of mantissa, to nearest, halves to even.
+Tensor rounded(const Tensor& x) {
+  Tensor result = x.clone();
+  for (float& value : result.mutable_span<float>()) {
+    int exponent = 0;
+    const float mantissa = std::frexp(value, &exponent);
+    value = std::ldexp(std::nearbyint(std::ldexp(mantissa, 8)), exponent - 8);
+  }
+  return result;
+}
+
+bool is_rounded(const OpCase& c, std::span<const Tensor> inputs) {
+  if (!std::holds_alternative<graph::Conv2d>(c.op) && !std::holds_alternative<graph::Linear>(c.op))
+    return false;
+  const Shape& weight = inputs[1].shape();
+  return weight[weight.rank() - 1] >= 16;
+}
+
+/// The case with its products in bf16. Those of two rounded numbers are exact in f32, so the tolerance stays;
+/// the gradient of a bias is a sum of what is not rounded.
+OpCase in_bf16(OpCase c) {
+  c.run = [run = c.run](std::span<const Tensor> inputs) {
+    const PrecisionScope scope(Precision::bf16);
+    return run(inputs);
+  };
+  c.plain = [plain = c](std::span<const Tensor> inputs, const Tensor& grad) {
+    testing::Plain exact = plain.plain(inputs, grad);
+    if (!is_rounded(plain, inputs)) return exact;
+    std::vector<Tensor> rounded_inputs{rounded(inputs[0]), rounded(inputs[1])};
+    if (inputs.size() > 2) rounded_inputs.push_back(inputs[2]);
+    testing::Plain result = plain.plain(rounded_inputs, rounded(grad));
+    if (inputs.size() > 2) result.grads[2] = exact.grads[2];
+    return result;
+  };
+  return c;
+}
+
+TEST_CASE(
+    "products in bf16 equal those of rounded numbers by plain loops, other operations stay as they are") {
+  if (!kernels::onednn::has_bf16()) {
+    MESSAGE("this processor has no bf16");
+    return;
+  }
+  int products = 0;
+  for (const int threads : {1, 2, 3}) {
+    const Threads scope(threads);
+    CAPTURE(threads);
+    for (const OpCase& c : op_cases()) {
+      if (c.large) continue;
+      CAPTURE(c.name);
+      compare_with_plain(in_bf16(c));
+      Rng rng(1);
+      products += is_rounded(c, c.inputs(rng));
+    }
+  }
+  CHECK(products >= 3 * 15);
 }
 
 TEST_CASE("every gradient equals central differences and is added to what is there") {

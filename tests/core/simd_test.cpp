@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -72,6 +73,40 @@ TEST_CASE("the exponential function is exact to 2e-7 wherever it is a normal num
       worst = std::max(worst, std::abs(static_cast<double>(y[i]) / exact - 1));
     }
     CHECK(worst < 2e-7);
+  });
+}
+
+TEST_CASE("rounding to bf16 goes to the nearest, halves to even, and keeps NaN and signs") {
+  // 1 + k/256: a bf16 keeps 7 bits behind the point.
+  const Floats x = {1 + 1 / 256.0f,
+                    1 + 3 / 256.0f,
+                    1 + 1.01f / 256,
+                    -1 - 1 / 256.0f,
+                    3.4e38f,
+                    -0.0f,
+                    1e-40f,
+                    kInfinity,
+                    -kInfinity,
+                    kNan,
+                    0};
+  const std::vector<unsigned> expected = {0x3f80, 0x3f82, 0x3f81, 0xbf80, 0x7f80, 0x8000,
+                                          0x0001, 0x7f80, 0xff80, 0x7fc0, 0};
+  const float narrow_nan = std::bit_cast<float>(0x7f800001u);  // its upper half is that of infinity
+  Floats many = uniforms(1000);
+  many.push_back(narrow_nan);
+  std::vector<std::vector<Bf16>> by_level;
+  for_each_level([&](const Kernels& kernels) {
+    std::vector<Bf16> y(x.size());
+    kernels.elementwise.to_bf16(x.data(), y.data(), static_cast<Index>(x.size()));
+    for (std::size_t i = 0; i < x.size(); ++i) CHECK(static_cast<unsigned>(y[i]) == expected[i]);
+    std::vector<Bf16>& all = by_level.emplace_back(many.size());
+    kernels.elementwise.to_bf16(many.data(), all.data(), static_cast<Index>(many.size()));
+    CHECK((static_cast<unsigned>(all.back()) & 0x7fu) != 0);
+    for (std::size_t i = 0; i + 1 < many.size(); ++i) {
+      const float back = std::bit_cast<float>(static_cast<std::uint32_t>(all[i]) << 16);
+      CHECK(std::abs(back - many[i]) <= std::abs(many[i]) / 256);
+    }
+    CHECK(all == by_level[0]);
   });
 }
 

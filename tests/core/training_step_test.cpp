@@ -1,8 +1,10 @@
+#include "../../core/kernels/onednn/bf16.h"
 #include "support/op_cases.h"
 #include "support/threads.h"
 
 #include <lathe/core/autograd.h>
 #include <lathe/core/ops.h>
+#include <lathe/core/precision.h>
 
 #include <doctest/doctest.h>
 
@@ -15,8 +17,10 @@ namespace {
 /// A network of most kinds of operations, trained by hand on pictures whose label is the brightest quarter.
 class Network {
  public:
-  explicit Network(std::uint64_t seed) : rng_(seed) {
-    kernel_ = parameter(testing::uniform({8, 3, 3, 1}, rng_, -0.4f, 0.4f));
+  explicit Network(std::uint64_t seed, Precision precision = Precision::f32)
+      : precision_(precision), rng_(seed) {
+    first_ = parameter(testing::uniform({16, 3, 3, 1}, rng_, -0.4f, 0.4f));
+    kernel_ = parameter(testing::uniform({8, 3, 3, 16}, rng_, -0.1f, 0.1f));
     gamma_ = parameter(Tensor::full({8}, 1));
     beta_ = parameter(Tensor::zeros({8}));
     weight_ = parameter(testing::uniform({4, 8 * 16}, rng_, -0.1f, 0.1f));
@@ -24,7 +28,9 @@ class Network {
   }
 
   Tensor loss(const Tensor& x, const Tensor& labels) {
-    Tensor y = conv2d(x, kernel_, {}, {.padding = Padding::same()});
+    const PrecisionScope scope(precision_);
+    Tensor y = conv2d(x, first_, {}, {.padding = Padding::same(), .activation = Activation::relu});
+    y = conv2d(y, kernel_, {}, {.padding = Padding::same()});
     y = batch_norm(y, gamma_, beta_, mean_, variance_, {.training = true, .activation = Activation::relu});
     y = add(y, silu(y));
     y = flatten(max_pool2d(y));
@@ -60,39 +66,54 @@ class Network {
     return parameters_.emplace_back(tensor);
   }
 
+  Precision precision_;
   Rng rng_;
   std::vector<Tensor> parameters_;
-  Tensor kernel_, gamma_, beta_, weight_, bias_;
+  Tensor first_, kernel_, gamma_, beta_, weight_, bias_;
   Tensor mean_ = Tensor::zeros({8}), variance_ = Tensor::full({8}, 1);
 };
 
+/// Those that this processor has.
+std::vector<Precision> precisions() {
+  std::vector<Precision> result{Precision::f32};
+  if (kernels::onednn::has_bf16()) result.push_back(Precision::bf16);
+  return result;
+}
+
 TEST_CASE("a small network learns") {
-  Network network(1);
-  const float first = network.step();
-  float last = 0;
-  for (int i = 0; i < 60; ++i) last = network.step();
-  CHECK(first > 1.2f);
-  CHECK(last < 0.4f);
+  for (const Precision precision : precisions()) {
+    CAPTURE(to_string(precision));
+    Network network(1, precision);
+    const float first = network.step();
+    float last = 0;
+    for (int i = 0; i < 60; ++i) last = network.step();
+    CHECK(first > 1.2f);
+    CHECK(last < 0.4f);
+  }
 }
 
 TEST_CASE("a training step in its steady state asks the system for nothing") {
-  Network network(2);
-  for (int i = 0; i < 3; ++i) network.step();
-  const MemoryStats before = memory_stats();
-  for (int i = 0; i < 5; ++i) network.step();
-  CHECK(memory_stats().system_allocations == before.system_allocations);
-  CHECK(memory_stats().used_bytes == before.used_bytes);
-  CHECK(memory_stats().cached_bytes == before.cached_bytes);
+  for (const Precision precision : precisions()) {
+    CAPTURE(to_string(precision));
+    Network network(2, precision);
+    for (int i = 0; i < 3; ++i) network.step();
+    const MemoryStats before = memory_stats();
+    for (int i = 0; i < 5; ++i) network.step();
+    CHECK(memory_stats().system_allocations == before.system_allocations);
+    CHECK(memory_stats().used_bytes == before.used_bytes);
+    CHECK(memory_stats().cached_bytes == before.cached_bytes);
+  }
 }
 
 TEST_CASE("training twice gives the same bytes") {
-  for (int threads : {1, 2}) {
-    const Threads scope(threads);
-    Network a(3), b(3);
-    for (int i = 0; i < 5; ++i) CHECK(a.step() == b.step());
-    for (std::size_t p = 0; p < a.parameters().size(); ++p)
-      CHECK(std::ranges::equal(a.parameters()[p].raw(), b.parameters()[p].raw()));
-  }
+  for (const Precision precision : precisions())
+    for (int threads : {1, 2}) {
+      const Threads scope(threads);
+      Network a(3, precision), b(3, precision);
+      for (int i = 0; i < 5; ++i) CHECK(a.step() == b.step());
+      for (std::size_t p = 0; p < a.parameters().size(); ++p)
+        CHECK(std::ranges::equal(a.parameters()[p].raw(), b.parameters()[p].raw()));
+    }
 }
 
 }  // namespace

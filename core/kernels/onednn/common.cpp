@@ -33,12 +33,4 @@ SingleThreaded::~SingleThreaded() {
   if (before_ > 1) open_mp().set_num_threads(before_);
 }
 
-void reorder(const dnnl::memory::desc& from_desc, const float* from, const dnnl::memory::desc& to_desc,
-             float* to) {
-  const SingleThreaded scope;
-  dnnl::memory source = view(from_desc, from), target = view(to_desc, to);
-  dnnl::stream stream(engine());
-  dnnl::reorder(source, target).execute(stream, source, target);
-}
-
 }  // namespace lathe::kernels::onednn

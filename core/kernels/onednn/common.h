@@ -1,5 +1,7 @@
 #pragma once
 
+#include "../shapes.h"
+
 #include <oneapi/dnnl/dnnl.hpp>
 
 #include <array>
@@ -51,15 +53,25 @@ class Cache {
   std::map<Key, std::shared_ptr<const Entry>> entries_;
 };
 
+/// oneDNN's name of an element type of ours.
+template <typename T>
+inline constexpr auto kType = dnnl::memory::data_type::f32;
+template <>
+inline constexpr auto kType<Bf16> = dnnl::memory::data_type::bf16;
+
 /// Memory of ours seen by oneDNN.
-inline dnnl::memory view(const dnnl::memory::desc& desc, const float* data) {
-  return dnnl::memory(desc, engine(), const_cast<float*>(data));
+inline dnnl::memory view(const dnnl::memory::desc& desc, const void* data) {
+  return dnnl::memory(desc, engine(), const_cast<void*>(data));
 }
 
-/// Copies between layouts; nothing is copied when they are equal and `to` is `from`.
-void reorder(const dnnl::memory::desc& from_desc, const float* from, const dnnl::memory::desc& to_desc,
-             float* to);
+/// No activation is fused: oneDNN's relu turns NaN into 0, and training that has gone wrong must show.
+inline dnnl::primitive_attr attributes() {
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attributes;
+}
 
+/// Room for a tensor or a scratchpad, in floats.
 inline std::int64_t floats(const dnnl::memory::desc& desc) {
   return static_cast<std::int64_t>((desc.get_size() + sizeof(float) - 1) / sizeof(float) + 15) / 16 * 16;
 }

@@ -22,12 +22,14 @@ enum class Pass : std::int64_t { forward, data, weights };
 struct Key {
   Pass pass;
   bool bias;
+  memory::data_type type;  ///< of what is multiplied; results are f32
   ConvShape shape;
 
   auto fields() const {
     const ConvShape& s = shape;
-    return std::array<std::int64_t, 16>{static_cast<std::int64_t>(pass),
+    return std::array<std::int64_t, 17>{static_cast<std::int64_t>(pass),
                                         bias,
+                                        static_cast<std::int64_t>(type),
                                         s.n,
                                         s.h,
                                         s.w,
@@ -46,16 +48,25 @@ struct Key {
   bool operator<(const Key& other) const { return fields() < other.fields(); }
 };
 
-/// A primitive and the layouts it wants. x and y are NHWC, the weight is in a layout of its choice.
+/// A primitive and the layouts it wants. x and y are NHWC, the weight is in a layout of its choice. `reorder`
+/// brings an f32 weight there, or its gradient back.
 struct Entry {
-  dnnl::primitive primitive;
+  dnnl::primitive primitive, reorder;
   memory::desc x, y, weight, bias, plain_weight, scratchpad;
 
   bool reorders() const { return weight != plain_weight; }
+  void run_reorder(const void* from, void* to, bool back) const {
+    const SingleThreaded scope;
+    dnnl::stream stream(engine());
+    reorder.execute(stream, {{DNNL_ARG_FROM, view(back ? weight : plain_weight, from)},
+                             {DNNL_ARG_TO, view(back ? plain_weight : weight, to)}});
+    stream.wait();
+  }
 };
 
-memory::desc activation(std::int64_t n, std::int64_t h, std::int64_t w, std::int64_t c) {
-  return {{n, c, h, w}, memory::data_type::f32, Tag::nhwc};
+memory::desc activation(std::int64_t n, std::int64_t h, std::int64_t w, std::int64_t c,
+                        memory::data_type type) {
+  return {{n, c, h, w}, type, Tag::nhwc};
 }
 
 memory::dims weight_dims(const ConvShape& s) {
@@ -80,13 +91,6 @@ D describe(const ConvShape& s, const memory::desc& a, const memory::desc& b, con
   }
 }
 
-/// No activation is fused: oneDNN's relu turns NaN into 0, and training that has gone wrong must show.
-dnnl::primitive_attr attributes() {
-  dnnl::primitive_attr attributes;
-  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  return attributes;
-}
-
 dnnl::convolution_forward::primitive_desc forward_desc(const Key& key, const memory::desc& x,
                                                        const memory::desc& weight, const memory::desc& y,
                                                        const memory::desc& bias) {
@@ -96,14 +100,19 @@ dnnl::convolution_forward::primitive_desc forward_desc(const Key& key, const mem
 }
 
 Entry make(const Key& key) {
+  constexpr auto kF32 = memory::data_type::f32;
   const ConvShape& s = key.shape;
+  const auto type_of = [&](Pass result) { return key.pass == result ? kF32 : key.type; };
   Entry e;
-  e.x = activation(s.n, s.h, s.w, s.c);
-  e.y = activation(s.n, s.out_h, s.out_w, s.o);
-  e.bias = memory::desc({s.o}, memory::data_type::f32, Tag::x);
-  e.plain_weight = {weight_dims(s), memory::data_type::f32, s.groups == 1 ? Tag::ohwi : Tag::gohwi};
-  const memory::desc any{weight_dims(s), memory::data_type::f32, Tag::any};
-  const auto forward = forward_desc(key, e.x, any, e.y, e.bias);
+  e.x = activation(s.n, s.h, s.w, s.c, type_of(Pass::data));
+  e.y = activation(s.n, s.out_h, s.out_w, s.o, type_of(Pass::forward));
+  e.bias = memory::desc({s.o}, kF32, Tag::x);
+  e.plain_weight = {weight_dims(s), kF32, s.groups == 1 ? Tag::ohwi : Tag::gohwi};
+  const memory::desc any{weight_dims(s), type_of(Pass::weights), Tag::any};
+  // Of a backward pass: what it is the gradient of.
+  const auto forward =
+      forward_desc(key, activation(s.n, s.h, s.w, s.c, key.type), {weight_dims(s), key.type, Tag::any},
+                   activation(s.n, s.out_h, s.out_w, s.o, kF32), e.bias);
   switch (key.pass) {
     case Pass::forward:
       e.primitive = dnnl::convolution_forward(forward);
@@ -128,6 +137,10 @@ Entry make(const Key& key) {
       break;
     }
   }
+  if (!e.reorders()) return e;
+  const bool back = key.pass == Pass::weights;
+  e.reorder = dnnl::reorder(dnnl::reorder::primitive_desc(engine(), back ? e.weight : e.plain_weight,
+                                                          engine(), back ? e.plain_weight : e.weight));
   return e;
 }
 
@@ -141,10 +154,10 @@ std::shared_ptr<const Entry> entry(Key key, std::int64_t n) {
 /// The parts of a batch are of one size but for the last; each size has its entry, and a weight reordered for
 /// it.
 struct Batch {
-  Batch(Pass pass, const ConvShape& s, bool bias)
+  Batch(Pass pass, const ConvShape& s, bool bias, memory::data_type type)
       : parts(s.n),
-        full(entry({pass, bias, s}, parts.step)),
-        last(entry({pass, bias, s}, parts.end(parts.count - 1) - parts.begin(parts.count - 1))) {}
+        full(entry({pass, bias, type, s}, parts.step)),
+        last(entry({pass, bias, type, s}, parts.end(parts.count - 1) - parts.begin(parts.count - 1))) {}
 
   const Entry& of(std::int64_t part) const { return part + 1 == parts.count ? *last : *full; }
   std::int64_t scratchpad() const { return std::max(floats(full->scratchpad), floats(last->scratchpad)); }
@@ -162,21 +175,21 @@ class BlockedWeight {
     last_ = batch.last->weight == batch.full->weight ? full_
                                                      : fill(*batch.last, scratch_.data() + batch.weight());
   }
-  const float* of(const Batch& batch, std::int64_t part) const {
+  const void* of(const Batch& batch, std::int64_t part) const {
     return part + 1 == batch.parts.count ? last_ : full_;
   }
 
  private:
-  const float* fill(const Entry& e, float* to) {
+  const void* fill(const Entry& e, float* to) {
     if (!e.reorders()) return plain_;
-    reorder(e.plain_weight, plain_, e.weight, to);
+    e.run_reorder(plain_, to, false);
     return to;
   }
 
   const float* plain_;
   Scratch scratch_;
-  const float* full_;
-  const float* last_;
+  const void* full_;
+  const void* last_;
 };
 
 void execute(const Entry& e, std::unordered_map<int, memory>& arguments, float* scratchpad) {
@@ -188,9 +201,10 @@ void execute(const Entry& e, std::unordered_map<int, memory>& arguments, float* 
 
 }  // namespace
 
-void conv_forward(const ConvShape& s, const float* x, const float* weight, const float* bias, Clamp clamp,
+template <typename T>
+void conv_forward(const ConvShape& s, const T* x, const float* weight, const float* bias, Clamp clamp,
                   float* y) {
-  const Batch batch(Pass::forward, s, bias != nullptr);
+  const Batch batch(Pass::forward, s, bias != nullptr, kType<T>);
   const BlockedWeight blocked(batch, weight);
   const Scratch scratch(batch.parts.count * batch.scratchpad());
   batch.parts.run([&](std::int64_t part) {
@@ -206,8 +220,9 @@ void conv_forward(const ConvShape& s, const float* x, const float* weight, const
   });
 }
 
-void conv_backward_data(const ConvShape& s, const float* dy, const float* weight, float* dx) {
-  const Batch batch(Pass::data, s, false);
+template <typename T>
+void conv_backward_data(const ConvShape& s, const T* dy, const float* weight, float* dx) {
+  const Batch batch(Pass::data, s, false, kType<T>);
   const BlockedWeight blocked(batch, weight);
   const Scratch scratch(batch.parts.count * batch.scratchpad());
   batch.parts.run([&](std::int64_t part) {
@@ -221,9 +236,9 @@ void conv_backward_data(const ConvShape& s, const float* dy, const float* weight
   });
 }
 
-void conv_backward_weights(const ConvShape& s, const float* x, const float* dy, float* dweight,
-                           float* dbias) {
-  const Batch batch(Pass::weights, s, dbias != nullptr);
+template <typename T>
+void conv_backward_weights(const ConvShape& s, const T* x, const T* dy, float* dweight, float* dbias) {
+  const Batch batch(Pass::weights, s, dbias != nullptr, kType<T>);
   // A part's gradients: the weight's as oneDNN lays it out and plain, and the bias'.
   const std::int64_t plain = batch.weight(), bias = plain + floats(batch.full->plain_weight);
   const std::int64_t part_floats = bias + (s.o + 15) / 16 * 16 + batch.scratchpad();
@@ -239,7 +254,7 @@ void conv_backward_weights(const ConvShape& s, const float* x, const float* dy, 
                                               {DNNL_ARG_DIFF_WEIGHTS, view(e.weight, blocked)}};
     if (dbias != nullptr) arguments.emplace(DNNL_ARG_DIFF_BIAS, view(e.bias, buffer + bias));
     execute(e, arguments, buffer + part_floats - batch.scratchpad());
-    if (e.reorders()) reorder(e.weight, buffer, e.plain_weight, buffer + plain);
+    if (e.reorders()) e.run_reorder(buffer, buffer + plain, true);
   });
   const auto add_up = [&](std::int64_t offset, std::int64_t begin, std::int64_t end, float* out) {
     const float* from = scratch.data() + offset;
@@ -252,5 +267,12 @@ void conv_backward_weights(const ConvShape& s, const float* x, const float* dy, 
                  [&](std::int64_t begin, std::int64_t end) { add_up(plain, begin, end, dweight); });
   if (dbias != nullptr) add_up(bias, 0, s.o, dbias);
 }
+
+template void conv_forward(const ConvShape&, const float*, const float*, const float*, Clamp, float*);
+template void conv_forward(const ConvShape&, const Bf16*, const float*, const float*, Clamp, float*);
+template void conv_backward_data(const ConvShape&, const float*, const float*, float*);
+template void conv_backward_data(const ConvShape&, const Bf16*, const float*, float*);
+template void conv_backward_weights(const ConvShape&, const float*, const float*, float*, float*);
+template void conv_backward_weights(const ConvShape&, const Bf16*, const Bf16*, float*, float*);
 
 }  // namespace lathe::kernels::onednn

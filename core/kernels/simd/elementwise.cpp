@@ -68,6 +68,16 @@ void scaled_difference(float factor, In a, In b, Out y, Index n) {
   for (Index i = 0; i < n; ++i) y[i] = factor * (a[i] - b[i]);
 }
 
+void to_bf16(In x, Bf16* __restrict y, Index n) {
+  for (Index i = 0; i < n; ++i) {
+    const unsigned bits = __builtin_bit_cast(unsigned, x[i]);
+    const unsigned rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
+    const unsigned quiet = bits | 0x400000u;  // a NaN whose upper half is not that of infinity
+    const bool is_nan = (bits & 0x7fffffffu) > 0x7f800000u;
+    y[i] = static_cast<Bf16>((is_nan ? quiet : rounded) >> 16);
+  }
+}
+
 double sum(In x, Index n) {
   double total = 0;
 #pragma omp simd reduction(+ : total)
@@ -107,6 +117,7 @@ const Elementwise kElementwise{
     .multiply = multiply,
     .scale = scale,
     .scaled_difference = scaled_difference,
+    .to_bf16 = to_bf16,
     .sum = sum,
     .squared_distance = squared_distance,
     .multiply_rows = multiply_rows,

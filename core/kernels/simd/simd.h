@@ -41,6 +41,8 @@ struct Elementwise {
   void (*scale)(float factor, const float* x, float* y, Index n);
   /// y = factor * (a - b)
   void (*scaled_difference)(float factor, const float* a, const float* b, float* y, Index n);
+  /// y = x rounded to the nearest, halves to even; NaN stays NaN.
+  void (*to_bf16)(const float* x, Bf16* y, Index n);
   double (*sum)(const float* x, Index n);
   /// The sum of (a - b)^2.
   double (*squared_distance)(const float* a, const float* b, Index n);
