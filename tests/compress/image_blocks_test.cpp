@@ -1,5 +1,6 @@
 // The blocks that the large networks for photos are made of, trained a little and deployed in every variant.
-#include <doctest/doctest.h>
+#include "support/relative_error.h"
+#include "support/run_plan.h"
 
 #include <lathe/compress/calibrate.h>
 #include <lathe/compress/quantize.h>
@@ -77,27 +78,11 @@ void train(layers::Module& model, compress::QuantizationAware* quantization, int
   if (quantization != nullptr) quantization->settle();
 }
 
-std::vector<float> run(const graph::Graph& graph, const Tensor& x, runtime::Level level) {
-  runtime::Plan plan(graph, {.batch = x.shape()[0], .level = level});
-  std::ranges::copy(x.span<float>(), plan.input<float>().begin());
-  plan.run();
-  return {plan.output<float>().begin(), plan.output<float>().end()};
-}
-
 std::vector<float> evaluate(layers::Module& model, const Tensor& x) {
   const NoGrad no_grad;
   const layers::EvalMode evaluation(model);
   const Tensor y = model(x);
   return {y.span<float>().begin(), y.span<float>().end()};
-}
-
-double relative_error(const std::vector<float>& given, const std::vector<float>& wanted) {
-  double error = 0, power = 0;
-  for (std::size_t i = 0; i < given.size(); ++i) {
-    const double w = static_cast<double>(wanted[i]), g = static_cast<double>(given[i]);
-    error += (w - g) * (w - g), power += w * w;
-  }
-  return std::sqrt(error / power);
 }
 
 }  // namespace
@@ -116,16 +101,16 @@ TEST_CASE("blocks of large networks compute the same in every variant and at eve
   CHECK(left.empty());
   const graph::Graph half = compress::to_half(real);
   const graph::Graph dynamic = compress::quantize_dynamic(real, {.min_elements = 64});
-  const std::vector<float> codes = run(int8, x, runtime::Level::reference);
+  const std::vector<float> codes = run_plan(int8, x, {.level = runtime::Level::reference});
   CHECK(relative_error(codes, wanted) < 0.05);
   for (int i = 0; i <= static_cast<int>(runtime::best_level()); ++i) {
     const auto level = static_cast<runtime::Level>(i);
     CAPTURE(std::string(to_string(level)));
-    CHECK(relative_error(run(real, x, level), wanted) < 1e-5);
-    CHECK(relative_error(run(half, x, level), wanted) < 2e-3);
-    CHECK(relative_error(run(dynamic, x, level), wanted) < 0.05);
-    CHECK(relative_error(run(wide, x, level), wanted) < 0.02);
-    CHECK(run(int8, x, level) == codes);
+    CHECK(relative_error(run_plan(real, x, {.level = level}), wanted) < 1e-5);
+    CHECK(relative_error(run_plan(half, x, {.level = level}), wanted) < 2e-3);
+    CHECK(relative_error(run_plan(dynamic, x, {.level = level}), wanted) < 0.05);
+    CHECK(relative_error(run_plan(wide, x, {.level = level}), wanted) < 0.02);
+    CHECK(run_plan(int8, x, {.level = level}) == codes);
   }
 }
 
@@ -139,7 +124,8 @@ TEST_CASE("blocks of large networks predict their integers in quantization-aware
   const graph::Graph graph = compress::export_quantized(*model, kInput, {}, &left);
   CHECK(left.empty());
   const Tensor x = noise(100);
-  const std::vector<float> predicted = evaluate(*model, x), deployed = run(graph, x, runtime::best_level());
+  const std::vector<float> predicted = evaluate(*model, x),
+                           deployed = run_plan(graph, x, {.level = runtime::best_level()});
   const float scale = graph.value(graph.nodes().back().inputs[0]).quantization->scale[0];
   double worst = 0;
   for (std::size_t i = 0; i < predicted.size(); ++i)

@@ -1,6 +1,7 @@
 #include "random_module.h"
 #include "support.h"
 #include "support/errors.h"
+#include "support/run_plan.h"
 #include "support/temporary_folder.h"
 
 #include <lathe/base/io.h>
@@ -30,19 +31,11 @@ using namespace lathe::testing;
 namespace {
 
 const Shape kImage{1, 8, 8, 1};
+const runtime::PlanOptions kPlain{.level = runtime::Level::reference};
 
 std::unique_ptr<QuantizationAware> attach(layers::Module& model, const QuantizeAwareOptions& options = {}) {
   const Tensor batch = images(32);
   return quantize_aware(model, kImage, std::span(&batch, 1), options);
-}
-
-/// The integer graph's outputs.
-Tensor run(const graph::Graph& graph, const Tensor& x) {
-  runtime::Plan plan(graph, {.batch = x.shape()[0], .level = runtime::Level::reference});
-  std::ranges::copy(x.span<float>(), plan.input<float>().begin());
-  plan.run();
-  const graph::Value& output = graph.value(graph.outputs()[0]);
-  return Tensor::from(std::span<const float>(plan.output<float>()), output.shape.with(0, x.shape()[0]));
 }
 
 /// The scale of the integers that the output is dequantized from; 0 when it is float.
@@ -59,14 +52,13 @@ struct Parity {
 };
 
 Parity compare(layers::Module& model, const graph::Graph& graph, const Tensor& x) {
-  const Tensor predicted = evaluate(model, x), deployed = run(graph, x);
+  const std::vector<float> predicted = elements(evaluate(model, x)), deployed = run_plan(graph, x, kPlain);
   const double scale = static_cast<double>(output_scale(graph));
   REQUIRE(scale > 0);
   Parity parity;
-  for (std::size_t i = 0; i < predicted.span<float>().size(); ++i) {
-    const double codes = std::abs(static_cast<double>(predicted.span<float>()[i]) -
-                                  static_cast<double>(deployed.span<float>()[i])) /
-                         scale;
+  for (std::size_t i = 0; i < predicted.size(); ++i) {
+    const double codes =
+        std::abs(static_cast<double>(predicted[i]) - static_cast<double>(deployed[i])) / scale;
     ++parity.values;
     parity.different += codes > 0.5;
     parity.worst = std::max(parity.worst, codes);
@@ -142,9 +134,10 @@ TEST_CASE("a model trained for int8 can be exported with 16-bit activations: the
   const graph::Graph narrow = export_quantized(*model, kImage);
   const graph::Graph wide = export_quantized(*model, kImage, {.scheme = Scheme::int16x8});
   CHECK(output_scale(wide) < output_scale(narrow) / 100);
-  const Tensor x = images(200), coarse = run(narrow, x), fine = run(wide, x);
-  for (std::size_t i = 0; i < coarse.span<float>().size(); ++i)
-    CHECK(std::abs(coarse.span<float>()[i] - fine.span<float>()[i]) <= 4 * output_scale(narrow));
+  const std::vector<float> coarse = run_plan(narrow, images(200), kPlain),
+                           fine = run_plan(wide, images(200), kPlain);
+  for (std::size_t i = 0; i < coarse.size(); ++i)
+    CHECK(std::abs(coarse[i] - fine[i]) <= 4 * output_scale(narrow));
 }
 
 TEST_CASE("quantizers are attached once, where something can be quantized, with batches that fit") {

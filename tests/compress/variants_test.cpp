@@ -1,12 +1,11 @@
 // Every kind of quantization after training, on random graphs and at its limits.
 #include "random_graph.h"
 #include "support/errors.h"
+#include "variant_error.h"
 
 #include <lathe/base/half.h>
 #include <lathe/compress/passes.h>
 #include <lathe/compress/quantize.h>
-#include <lathe/core/evaluate.h>
-#include <lathe/graph/model_file.h>
 #include <lathe/runtime/plan.h>
 
 #include <algorithm>
@@ -33,36 +32,6 @@ ValueId constant(Graph& graph, std::string name, const Shape& shape, std::vector
   return graph.add_constant(std::move(name), shape, elements);
 }
 
-std::vector<float> run(const Graph& graph, std::span<const float> x, std::int64_t batch) {
-  runtime::Plan plan(graph, {.batch = batch, .level = {}});
-  std::ranges::copy(x, plan.input<float>().begin());
-  plan.run();
-  return {plan.output<float>().begin(), plan.output<float>().end()};
-}
-
-/// Through a file: norm of the difference / norm of what is wanted. A batch gives what its images give one by
-/// one.
-double relative_error(const Graph& graph, const Graph& real, const Tensor& x) {
-  verify(graph);
-  const std::vector<std::byte> file = encode(graph);
-  const Graph stored = decode(file, "stored");
-  CHECK(encode(stored) == file);
-  const std::vector<float> given = run(stored, x.span<float>(), kBatch);
-  const std::size_t size = x.span<float>().size() / kBatch;
-  std::vector<float> singly;
-  for (std::size_t n = 0; n < kBatch; ++n)
-    for (float y : run(stored, x.span<float>().subspan(n * size, size), 1)) singly.push_back(y);
-  CHECK(given == singly);
-  const auto wanted = evaluate(real, std::span(&x, 1))[0];
-  double error = 0, power = 0;
-  for (std::size_t i = 0; i < given.size(); ++i) {
-    const double w = static_cast<double>(wanted.span<float>()[i]), g = static_cast<double>(given[i]);
-    error += (w - g) * (w - g);
-    power += w * w;
-  }
-  return std::sqrt(error / std::max(power, 1e-12));
-}
-
 /// The largest error over random graphs.
 template <typename Make>
 double worst_error(Make&& make) {
@@ -71,7 +40,7 @@ double worst_error(Make&& make) {
     const Graph real = compress::optimize(random_graph(seed));
     const Tensor x = random_input(real, kBatch, seed);
     const Graph variant = make(real, x);
-    const double error = relative_error(variant, real, x);
+    const double error = variant_error(variant, real, x);
     INFO("seed ", seed, "\n", to_string(variant));
     CHECK(error < 0.1);
     worst = std::max(worst, error);
@@ -142,8 +111,8 @@ TEST_CASE("with weights that int8 holds exactly, 16-bit activations are nearly e
   graph.set_outputs({graph.add_node(Linear{}, {mean, constant(graph, "head.weight", {3, 4}, head)}, "head")});
   const Tensor images = random_input(graph, kBatch, 1);
   const Ranges ranges = calibrate(graph, std::span(&images, 1));
-  CHECK(relative_error(quantize(graph, ranges, {.scheme = Scheme::int16x8}), graph, images) < 2e-4);
-  CHECK(relative_error(quantize(graph, ranges), graph, images) > 1e-3);
+  CHECK(variant_error(quantize(graph, ranges, {.scheme = Scheme::int16x8}), graph, images) < 2e-4);
+  CHECK(variant_error(quantize(graph, ranges), graph, images) > 1e-3);
 }
 
 TEST_CASE("16-bit graphs fall back where there is no range, like 8-bit ones") {
@@ -156,7 +125,7 @@ TEST_CASE("16-bit graphs fall back where there is no range, like 8-bit ones") {
       if (rng.below(3) == 0) range.reset();
     const Graph mixed = quantize(real, ranges, {.scheme = Scheme::int16x8});
     INFO("seed ", seed, "\n", to_string(mixed));
-    CHECK(relative_error(mixed, real, x) < 0.1);
+    CHECK(variant_error(mixed, real, x) < 0.1);
   }
 }
 
@@ -317,6 +286,6 @@ TEST_CASE("a percentile makes the steps of a value with outliers finer") {
   }
   const Ranges plain = calibrate(graph, batches);
   const Ranges fine = calibrate(graph, batches, {.estimator = Estimator::percentile, .percentage = 99.9});
-  CHECK(relative_error(quantize(graph, fine), graph, batches[0]) <
-        0.1 * relative_error(quantize(graph, plain), graph, batches[0]));
+  CHECK(variant_error(quantize(graph, fine), graph, batches[0]) <
+        0.1 * variant_error(quantize(graph, plain), graph, batches[0]));
 }

@@ -1,7 +1,8 @@
 // The large networks in their full size: deployed plans against the module, with random weights and
 // statistics of generated pictures.
 
-#include <doctest/doctest.h>
+#include "support/relative_error.h"
+#include "support/run_plan.h"
 
 #include <lathe/compress/batch_norm.h>
 #include <lathe/compress/calibrate.h>
@@ -12,9 +13,6 @@
 #include <lathe/datasets/loader.h>
 #include <lathe/layers/models.h>
 #include <lathe/runtime/plan.h>
-
-#include <algorithm>
-#include <cmath>
 
 using namespace lathe;
 
@@ -27,22 +25,6 @@ datasets::DataLoader pictures(const Shape& input) {
   data = datasets::map(datasets::take(data, 8), datasets::random_resized_crop(
                                                     input[1], input[2], {.least_area = 1, .most_aspect = 1}));
   return {data, {.batch = kBatch}};
-}
-
-std::vector<float> run(const graph::Graph& graph, const Tensor& x, runtime::Level level) {
-  runtime::Plan plan(graph, {.batch = x.shape()[0], .level = level});
-  std::ranges::copy(x.span<float>(), plan.input<float>().begin());
-  plan.run();
-  return {plan.output<float>().begin(), plan.output<float>().end()};
-}
-
-double relative_error(std::span<const float> given, std::span<const float> wanted) {
-  double error = 0, power = 0;
-  for (std::size_t i = 0; i < given.size(); ++i) {
-    const double w = static_cast<double>(wanted[i]), g = static_cast<double>(given[i]);
-    error += (w - g) * (w - g), power += w * w;
-  }
-  return std::sqrt(error / power);
 }
 
 }  // namespace
@@ -61,23 +43,24 @@ TEST_CASE("large networks compute as plans what they compute as modules, in ever
     const Tensor wanted = (*model)(x);
     const graph::Graph real = compress::export_float(*model, info.input);
     const runtime::Level best = runtime::best_level();
-    CHECK(relative_error(run(real, x, best), wanted.span<float>()) < 1e-4);
+    CHECK(relative_error(run_plan(real, x, {.level = best}), wanted.span<float>()) < 1e-4);
     // Random networks amplify what is rounded, trained ones do not: of the 0.0005 of half precision they make
     // 0.03 to 0.06, of 8-bit weights 0.2 to 0.6. Scores that have nothing to do with each other are at 1.4.
-    CHECK(relative_error(run(compress::to_half(real), x, best), wanted.span<float>()) < 0.1);
+    CHECK(relative_error(run_plan(compress::to_half(real), x, {.level = best}), wanted.span<float>()) < 0.1);
     const compress::Ranges ranges = compress::calibrate(real, std::span(&x, 1));
     std::vector<compress::FloatNode> left;
     const graph::Graph int8 = compress::quantize(real, ranges, {}, &left);
     CHECK(left.empty());
-    const std::vector<float> codes = run(int8, x, best);
+    const std::vector<float> codes = run_plan(int8, x, {.level = best});
     CHECK(relative_error(codes, wanted.span<float>()) < 0.75);
     for (int level = 1; level < static_cast<int>(best); ++level)
-      CHECK(run(int8, x, static_cast<runtime::Level>(level)) == codes);
+      CHECK(run_plan(int8, x, {.level = static_cast<runtime::Level>(level)}) == codes);
     const graph::Graph wide = compress::quantize(real, ranges, {.scheme = compress::Scheme::int16x8}, &left);
     CHECK(left.empty());
-    const std::vector<float> wide_codes = run(wide, x, best);
+    const std::vector<float> wide_codes = run_plan(wide, x, {.level = best});
     CHECK(relative_error(wide_codes, wanted.span<float>()) < 0.75);
-    if (best > runtime::Level::avx2) CHECK(run(wide, x, runtime::Level::avx2) == wide_codes);
-    CHECK(relative_error(run(compress::quantize_dynamic(real), x, best), wanted.span<float>()) < 0.75);
+    if (best > runtime::Level::avx2) CHECK(run_plan(wide, x, {.level = runtime::Level::avx2}) == wide_codes);
+    CHECK(relative_error(run_plan(compress::quantize_dynamic(real), x, {.level = best}),
+                         wanted.span<float>()) < 0.75);
   }
 }
