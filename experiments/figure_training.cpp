@@ -80,6 +80,7 @@ double number(const Cell& value) { return value.is_number() ? value.get<double>(
 double number(const Cell& object, const char* key) {
   return object.is_object() && object.contains(key) ? number(object[key]) : NAN;
 }
+
 /// "epoch<tab>loss" lines: the mean loss of some steps, at the last of them.
 std::string step_losses(const Cell& record) {
   if (record.is_null() || !record.contains("loss") || !record["loss"].is_array()) return {};
@@ -91,6 +92,7 @@ std::string step_losses(const Cell& record) {
   }
   return lines;
 }
+
 std::string name_of(const Cell& weight) {
   return weight.is_object() && weight.contains("name") && weight["name"].is_string()
              ? weight["name"].get<std::string>()
@@ -162,16 +164,17 @@ Figure curves_figure(const Group& group, const ResultFolder& folder) {
     return figure;
   }
   if (seeds > 1) figure.caption += fmt::format(" A line for each of {} seeds.", seeds);
+  double left = 0.8, space = 0.2;
+  if (last <= 1) left = space = 0.5;  // a single dot, in the middle
+  if (step_blocks > 0) {              // the steps begin at 0 and end at the last epoch's dot
+    left = 0;
+    if (last <= 1) space = 0.05;
+  }
   std::string& s = figure.script;
   s += fmt::format(
       "set multiplot\nset tmargin at screen 0.89\nset bmargin at screen 0.16\nset xrange [{}:{}]\nset xlabel "
       "'epoch' offset 0,0.4\n",
-      step_blocks > 0 ? 0
-      : last > 1      ? 0.8
-                      : 0.5,
-      static_cast<double>(last) + (last > 1          ? 0.2
-                                   : step_blocks > 0 ? 0.05
-                                                     : 0.5));
+      left, static_cast<double>(last) + space);
   s += fmt::format("set xtics {}\n", std::max<std::int64_t>(1, (last + 9) / 10));
   s += "set key at screen 0.985,0.985 right top horizontal Left reverse samplen 2\nset offsets 0,0,graph "
        "0.04,graph 0.04\n";

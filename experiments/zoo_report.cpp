@@ -81,10 +81,9 @@ Document document_of(const std::vector<ZooResult>& results, const ZooReport& rep
   table.blocks.emplace_back(TableBlock{"Ours and the published ones", zoo_table(results), false, true});
   table.blocks.emplace_back(
       Paragraph{"float: fp32. int8: quantized after training. qat: int8 with quantization-aware training. MB "
-                "are millions "
-                "of bytes; the published latencies are those of one big core of a Pixel 2, so that only "
-                "ratios to float "
-                "can be compared. Published: TensorFlow Lite's guide to model optimization."});
+                "are millions of bytes; the published latencies are those of one big core of a Pixel 2, so "
+                "that only ratios to float can be compared. Published: TensorFlow Lite's guide to model "
+                "optimization."});
   document.sections.push_back(std::move(table));
   return document;
 }
