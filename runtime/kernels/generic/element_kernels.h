@@ -30,9 +30,13 @@ constexpr Blocking make_blocking() {
           .sparse_vectors = F32::kSparseVectors};
 }
 
-/// `Own`: the kernels that a level has of its own.
-template <class F32, class I8, class I16, class Own>
-constexpr ElementKernels make_elements() {
+/// The kernels that levels have of their own.
+struct OwnElements {
+  Kernel table_i8, quantize_f32_i8, quantize_f32_i16;
+};
+
+template <class F32, class I8, class I16>
+constexpr ElementKernels make_elements(const OwnElements& own) {
   return {.max_pool2d_f32 = max_pool2d<float>,
           .max_pool2d_i8 = max_pool2d<std::int8_t>,
           .max_pool2d_i16 = max_pool2d<std::int16_t>,
@@ -47,7 +51,7 @@ constexpr ElementKernels make_elements() {
           .multiply_channels_i8 = multiply_pair<I8, true>,
           .multiply_i16 = multiply_pair<I16, false>,
           .multiply_channels_i16 = multiply_pair<I16, true>,
-          .table_i8 = Own::kTable,
+          .table_i8 = own.table_i8,
           .table_i16 = table_i16,
           .sigmoid_f32 = sigmoid_f32<F32>,
           .silu_f32 = silu_f32<F32>,
@@ -57,8 +61,8 @@ constexpr ElementKernels make_elements() {
           .multiply_f32 = multiply_f32,
           .multiply_channels_f32 = multiply_channels_f32,
           .scale_shift_f32 = scale_shift_f32,
-          .quantize_f32_i8 = Own::kQuantize,
-          .quantize_f32_i16 = Own::kQuantizeI16,
+          .quantize_f32_i8 = own.quantize_f32_i8,
+          .quantize_f32_i16 = own.quantize_f32_i16,
           .dequantize_i8_f32 = dequantize_i8_f32,
           .dequantize_i16_f32 = dequantize_i16_f32,
           .shift_u8_i8 = shift_u8_i8};
