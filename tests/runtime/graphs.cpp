@@ -204,6 +204,17 @@ Graph dscnn(Dtype dtype) {
   return end(maker, dtype, maker.weighted(Linear{}, x, {10, 24}, "linear"));
 }
 
+Graph large(Dtype dtype) {
+  Maker maker(5);
+  ValueId x =
+      dtype == Dtype::f32 ? maker.input({1, 61, 63, 24}) : maker.input({1, 61, 63, 24}, dtype, codes());
+  x = maker.weighted(kSame, x, {24, 3, 3, 24});
+  x = maker.weighted(Conv2d{.stride_h = 2, .stride_w = 2, .padding = Padding::same(), .groups = 24}, x,
+                     {24, 3, 3, 1});
+  x = maker.weighted(Conv2d{}, x, {160, 1, 1, 24});
+  return maker.finish(x);
+}
+
 Graph pruned(Graph graph, double zeros, std::uint64_t seed) {
   Rng rng(seed);
   for (std::size_t i = 0; i < graph.values().size(); ++i) {

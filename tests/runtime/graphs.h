@@ -76,6 +76,10 @@ Graph tutorial(Dtype dtype);
 Graph conv(Dtype dtype);
 Graph dscnn(Dtype dtype);
 
+/// Layers with enough work for several threads and scratch memory of every kind: staged rows, planes of a
+/// sparse layer, codes.
+Graph large(Dtype dtype);
+
 /// One layer, with a 2x2 maximum pool over it when `pool`; its input is in `dtype`.
 Graph one_layer(Dtype dtype, const Op& op, const Shape& in, const Shape& weight, bool pool = false,
                 bool bias = true);

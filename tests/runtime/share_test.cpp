@@ -20,18 +20,6 @@ std::size_t shared_steps(const Plan& plan) {
       std::ranges::count_if(plan.steps(), [](const StepInfo& step) { return step.threads > 1; }));
 }
 
-/// Layers with scratch memory of every kind: staged rows, planes of a sparse layer, codes.
-Graph large(Dtype dtype) {
-  Maker maker(5);
-  ValueId x =
-      dtype == Dtype::f32 ? maker.input({1, 61, 63, 24}) : maker.input({1, 61, 63, 24}, dtype, codes());
-  x = maker.weighted(Conv2d{.padding = Padding::same(), .activation = Activation::relu}, x, {24, 3, 3, 24});
-  x = maker.weighted(Conv2d{.stride_h = 2, .stride_w = 2, .padding = Padding::same(), .groups = 24}, x,
-                     {24, 3, 3, 1});
-  x = maker.weighted(Conv2d{}, x, {160, 1, 1, 24});
-  return maker.finish(x);
-}
-
 }  // namespace
 
 TEST_CASE("a plan on several threads gives the bytes of one thread") {
