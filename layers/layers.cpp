@@ -47,13 +47,22 @@ Conv2d::Conv2d(const Options& options) : options_(options) {
   }
 }
 
-Tensor Conv2d::forward(const Tensor& x) {
-  return conv2d(x, weight.value(), bias.value(),
-                {.stride_h = options_.stride,
-                 .stride_w = options_.stride,
-                 .padding = options_.padding,
-                 .groups = options_.groups,
-                 .activation = options_.activation});
+graph::Conv2d Conv2d::op() const {
+  return {.stride_h = options_.stride,
+          .stride_w = options_.stride,
+          .padding = options_.padding,
+          .groups = options_.groups,
+          .activation = options_.activation};
+}
+
+Tensor Conv2d::forward(const Tensor& x) { return conv2d(x, weight.value(), bias.value(), op()); }
+
+bool Conv2d::can_join() const {
+  return !input_transform() && !output_transform() && !detail::ForwardObserver::watching();
+}
+
+Tensor Conv2d::pooled(const Tensor& x) {
+  return call([&] { return conv2d_max_pool(x, weight.value(), bias.value(), op()); });
 }
 
 void Conv2d::reset_own(const Rng& rng) {
@@ -220,6 +229,7 @@ std::string pool_options(const MaxPool2d::Options& options) {
 MaxPool2d::MaxPool2d(const Options& options) : options_(options) { check_pool("MaxPool2d", options); }
 Tensor MaxPool2d::forward(const Tensor& x) { return max_pool2d(x, pool_op<graph::MaxPool2d>(options_)); }
 std::string MaxPool2d::options() const { return pool_options(options_); }
+bool MaxPool2d::halves() const { return pool_op<graph::MaxPool2d>(options_) == graph::MaxPool2d{}; }
 
 AvgPool2d::AvgPool2d(const Options& options) : options_(options) { check_pool("AvgPool2d", options); }
 Tensor AvgPool2d::forward(const Tensor& x) { return avg_pool2d(x, pool_op<graph::AvgPool2d>(options_)); }
@@ -259,15 +269,23 @@ void Sequential::append(std::string name, std::unique_ptr<Module> layer) {
   layers_.push_back(std::move(layer));
 }
 
+template <typename Layer>
+Layer* Sequential::plain(std::size_t next) const {
+  auto* const layer = next < layers_.size() ? dynamic_cast<Layer*>(layers_[next].get()) : nullptr;
+  return layer != nullptr && layer->transforms().empty() ? layer : nullptr;
+}
+
 Tensor Sequential::run(std::size_t& next, const Tensor& x) {
   Module& layer = *layers_[next++];
+  if (auto* const conv = dynamic_cast<Conv2d*>(&layer); conv != nullptr && conv->can_join()) {
+    const auto* const pool = plain<MaxPool2d>(next);
+    if (pool == nullptr || !pool->halves()) return layer(x);
+    ++next;
+    return conv->pooled(x);
+  }
   auto* const norm = dynamic_cast<BatchNorm2d*>(&layer);
-  if (norm == nullptr || !norm->can_join() || next == layers_.size()) return layer(x);
-  const auto* const silu = dynamic_cast<const Silu*>(layers_[next].get());
-  if (silu == nullptr || !silu->transforms().empty()) return layer(x);
-  auto* const excite =
-      next + 1 < layers_.size() ? dynamic_cast<SqueezeExcite*>(layers_[next + 1].get()) : nullptr;
-  ++next;
+  if (norm == nullptr || !norm->can_join() || plain<Silu>(next) == nullptr) return layer(x);
+  auto* const excite = ++next < layers_.size() ? dynamic_cast<SqueezeExcite*>(layers_[next].get()) : nullptr;
   if (excite == nullptr || !excite->only_gates()) return norm->with_silu(x);
   ++next;
   return norm->gated(x, [&](const Tensor& mean) { return excite->gate(mean); });

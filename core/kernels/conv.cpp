@@ -73,4 +73,18 @@ void conv_backward(Precision precision, const ConvShape& s, Clamp clamp, const C
     onednn::conv_backward_weights(s, rest.x, rest.dy, rest.dweight, rest.dbias);
 }
 
+bool can_pool(Precision precision, const ConvShape& s) {
+  if (precision == Precision::bf16 && bf16::takes(s)) return false;
+  return !is_depthwise(s) && is_direct(s) && direct::has_backward_data(s) && s.out_h > 1 && s.out_w > 1;
+}
+
+void conv_pool_forward(const ConvShape& s, const float* x, const float* weight, const float* bias,
+                       Clamp clamp, float* y, std::uint8_t* argmax) {
+  direct::conv_pool_forward(s, x, weight, bias, clamp, y, argmax);
+}
+
+void conv_pool_backward(const ConvShape& s, Clamp clamp, const ConvGradients& g, const std::uint8_t* argmax) {
+  direct::conv_pool_backward(s, clamp, g, argmax);
+}
+
 }  // namespace lathe::kernels

@@ -24,4 +24,14 @@ struct ConvGradients {
 };
 void conv_backward(Precision precision, const ConvShape& shape, Clamp clamp, const ConvGradients& g);
 
+/// A convolution and the max pool of 2x2 windows behind it in one pass, in which the convolution's own output
+/// never reaches memory: y, and in ConvGradients y and dy, are the pool's, [n,out_h/2,out_w/2,o]. `argmax` of
+/// the same shape tells which of the four it was, as max_pool_forward() writes it; null when no gradient is
+/// wanted.
+bool can_pool(Precision precision, const ConvShape& shape);
+void conv_pool_forward(const ConvShape& shape, const float* x, const float* weight, const float* bias,
+                       Clamp clamp, float* y, std::uint8_t* argmax);
+void conv_pool_backward(const ConvShape& shape, Clamp clamp, const ConvGradients& g,
+                        const std::uint8_t* argmax);
+
 }  // namespace lathe::kernels

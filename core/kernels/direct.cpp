@@ -1,8 +1,8 @@
 #include "direct.h"
 
+#include "canvas.h"
 #include "parts.h"
 #include "scratch.h"
-#include "simd/simd.h"
 
 #include <algorithm>
 #include <cstring>
@@ -10,38 +10,7 @@
 namespace lathe::kernels::direct {
 namespace {
 
-using simd::Columns;
 using simd::Windows;
-
-/// An image with its padding written out, or the image itself where there is none.
-struct Canvas {
-  std::int64_t h, w, c;        ///< of the image
-  std::int64_t top, left;      ///< where it lies on the canvas
-  std::int64_t height, width;  ///< of the canvas
-
-  bool padded() const { return height != h || width != w; }
-  std::int64_t row() const { return width * c; }
-  /// Floats of a canvas buffer; 0 when the image is used as it is.
-  std::int64_t floats() const { return padded() ? height * row() : 0; }
-  std::int64_t origin() const { return top * row() + left * c; }
-  void clear(float* canvas) const { std::fill_n(canvas, floats(), 0.0f); }
-  /// The image on the canvas, whose border was cleared before.
-  const float* draw(const float* image, float* canvas) const {
-    if (!padded()) return image;
-    for (std::int64_t i = 0; i < h; ++i) std::copy_n(image + i * w * c, w * c, canvas + origin() + i * row());
-    return canvas;
-  }
-};
-
-Canvas canvas_of_x(const ConvShape& s) {
-  return {.h = s.h,
-          .w = s.w,
-          .c = s.c,
-          .top = s.top,
-          .left = s.left,
-          .height = std::max(s.top + s.h, (s.out_h - 1) * s.stride_h + s.kh),
-          .width = std::max(s.left + s.w, (s.out_w - 1) * s.stride_w + s.kw)};
-}
 
 /// With stride 1 the gradient of x is a convolution of dy, padded to where every window position exists.
 Canvas canvas_of_dy(const ConvShape& s) {
@@ -52,20 +21,6 @@ Canvas canvas_of_dy(const ConvShape& s) {
           .left = s.kw - 1 - s.left,
           .height = s.h + s.kh - 1,
           .width = s.w + s.kw - 1};
-}
-
-Windows windows_on_x(const ConvShape& s, const Canvas& canvas, const float* x) {
-  return {.x = x,
-          .x_row = canvas.row(),
-          .x_step = s.stride_h * canvas.row(),
-          .x_pixel = s.stride_w * s.c,
-          .kh = s.kh,
-          .run = s.kw * s.c,
-          .out_h = s.out_h,
-          .out_w = s.out_w,
-          .first_row = canvas.top,
-          .last_row = canvas.top + canvas.h,
-          .stride_h = s.stride_h};
 }
 
 Windows windows_on_dy(const ConvShape& s, const Canvas& canvas, const float* dy) {
@@ -80,27 +35,6 @@ Windows windows_on_dy(const ConvShape& s, const Canvas& canvas, const float* dy)
           .first_row = canvas.top,
           .last_row = canvas.top + canvas.h,
           .stride_h = 1};
-}
-
-/// A matrix of `rows` rows and o columns packed in column groups.
-struct Packed {
-  Packed(std::int64_t columns, std::int64_t rows_, std::int64_t group_)
-      : o(columns), rows(rows_), group(group_), floats((columns + group - 1) / group * rows * group) {}
-
-  Columns columns() const { return {.o = o, .pixel = o, .group_step = rows * group, .b_row = group}; }
-  std::int64_t at(std::int64_t row, std::int64_t column) const {
-    return column / group * rows * group + row * group + column % group;
-  }
-
-  std::int64_t o, rows, group, floats;
-};
-
-/// weight [o, rows] -> [rows, o]
-void pack(const Packed& packed, const float* weight, float* b) {
-  for (std::int64_t o = 0; o < packed.o; ++o) {
-    float* to = b + packed.at(0, o);
-    for (std::int64_t k = 0; k < packed.rows; ++k) to[k * packed.group] = weight[o * packed.rows + k];
-  }
 }
 
 /// weight [o,kh,kw,c] -> [kh,kw,o, c] with the window turned by half a turn.
@@ -145,13 +79,6 @@ ConvShape as_rows(const ConvShape& s) {
   return rows;
 }
 
-/// Rows of dy that are masked and used while they are in the first-level cache. Where the gradient of the
-/// weight is so large that fetching it for each strip would cost more, the whole image.
-std::int64_t strip_rows(const ConvShape& s) {
-  if (s.weights() > 2048) return s.out_h;
-  return std::clamp<std::int64_t>(4096 / (s.out_w * s.o), 1, s.out_h);
-}
-
 }  // namespace
 
 bool has_backward_data(const ConvShape& s) {
@@ -181,19 +108,23 @@ void conv_forward(const ConvShape& given, const float* x, const float* weight, c
 
 namespace {
 
-/// One backward pass: what its parts share.
+/// One backward pass: what its parts share. Behind a 2x2 max pool `argmax` says where the elements of y and
+/// dy come from; null: there is no pool.
 struct Backward {
-  Backward(const ConvShape& shape, Clamp clamp_, const ConvGradients& gradients)
+  Backward(const ConvShape& shape, Clamp clamp_, const ConvGradients& gradients, const std::uint8_t* argmax_)
       : s(shape),
         clamp(clamp_),
         g(gradients),
+        argmax(argmax_),
         parts(s.n),
         x_canvas(canvas_of_x(s)),
         dy_canvas(canvas_of_dy(s)),
         dweight(s.o, s.kh * s.kw * s.c, kernels.group),
         turned(s.c, s.kh * s.kw * s.o, kernels.group),
-        strip(g.dx != nullptr ? s.out_h : strip_rows(s)),
-        copies_dy(clamp != Clamp::none || (g.dx != nullptr && dy_canvas.padded())),
+        strip(g.dx != nullptr     ? s.out_h
+              : argmax != nullptr ? pooled_strip_rows(s)
+                                  : strip_rows(s)),
+        copies_dy(argmax != nullptr || clamp != Clamp::none || (g.dx != nullptr && dy_canvas.padded())),
         dweight_floats(g.dweight != nullptr ? dweight.floats : 0),
         bias_floats(g.dbias != nullptr ? s.o : 0),
         x_floats(g.dweight != nullptr ? x_canvas.floats() : 0),
@@ -235,21 +166,20 @@ struct Backward {
       const float* x = g.dweight != nullptr ? x_canvas.draw(g.x + n * s.x_image(), x_buffer) : nullptr;
       for (std::int64_t top = 0; top < s.out_h; top += strip) {
         const std::int64_t rows = std::min(strip, s.out_h - top);
-        const std::int64_t offset = n * s.y_image() + top * row;
-        const float* dy = g.dy + offset;
-        if (copies_dy || dbias != nullptr) {
-          float* const copy = !copies_dy ? nullptr : dy_buffer + (on_canvas ? dy_canvas.origin() : 0);
-          kernels.mask(clamp, rows, s.out_w, s.o, clamp != Clamp::none ? g.y + offset : nullptr, dy, row,
+        float* const copy = !copies_dy ? nullptr : dy_buffer + (on_canvas ? dy_canvas.origin() : 0);
+        if (argmax != nullptr) {
+          const std::int64_t at = (n * s.out_h + top) / 2 * (s.out_w / 2) * s.o;
+          kernels.unpool(clamp, rows / 2, s.out_w / 2, s.o, clamp != Clamp::none ? g.y + at : nullptr,
+                         g.dy + at, argmax + at, copy, dy_row, dbias);
+        } else if (copies_dy || dbias != nullptr) {
+          const std::int64_t at = n * s.y_image() + top * row;
+          kernels.mask(clamp, rows, s.out_w, s.o, clamp != Clamp::none ? g.y + at : nullptr, g.dy + at, row,
                        copy, dy_row, dbias);
-          if (copies_dy) dy = copy;
         }
+        const float* const dy = copies_dy ? copy : g.dy + n * s.y_image() + top * row;
         if (g.dweight != nullptr) {
-          Windows windows = windows_on_x(s, x_canvas, x);
-          windows.x += top * windows.x_step;
-          windows.first_row -= top * s.stride_h;
-          windows.last_row -= top * s.stride_h;
-          windows.out_h = rows;
-          kernels.weights(windows, dweight.columns(), dy, dy_row, db, first);
+          kernels.weights(strip_of(windows_on_x(s, x_canvas, x), top, rows), dweight.columns(), dy, dy_row,
+                          db, first);
           first = false;
         }
         if (g.dx != nullptr) {  // the strip is the whole image
@@ -264,6 +194,7 @@ struct Backward {
   const ConvShape s;
   const Clamp clamp;
   const ConvGradients& g;
+  const std::uint8_t* const argmax;
   const simd::Conv& kernels = simd::simd().conv;
   const Parts parts;
   const Canvas x_canvas, dy_canvas;
@@ -276,8 +207,8 @@ struct Backward {
 
 }  // namespace
 
-void conv_backward(const ConvShape& shape, Clamp clamp, const ConvGradients& g) {
-  Backward(is_product(shape) ? as_rows(shape) : shape, clamp, g).run();
+void conv_backward(const ConvShape& shape, Clamp clamp, const ConvGradients& g, const std::uint8_t* argmax) {
+  Backward(is_product(shape) && argmax == nullptr ? as_rows(shape) : shape, clamp, g, argmax).run();
 }
 
 }  // namespace lathe::kernels::direct

@@ -106,18 +106,27 @@ struct Joined {
   Joined() { model.reset(Rng(3)); }
 };
 
+struct Pooled {
+  layers::Sequential model;
+  layers::Conv2d& conv =
+      model.add<layers::Conv2d>("conv", {.in = 20, .out = 18, .activation = Activation::relu});
+  layers::MaxPool2d& pool = model.add<layers::MaxPool2d>("pool");
+
+  Pooled() { model.reset(Rng(3)); }
+};
+
 /// Output, gradients of input and parameters for the loss sum(output^2), and moving statistics.
-std::vector<std::vector<float>> outcome(Joined& joined) {
+std::vector<std::vector<float>> outcome(layers::Sequential& model) {
   const Tensor x = noise({3, 7, 5, 20}, 2).set_requires_grad(true);
-  const Tensor y = joined.model(x);
+  const Tensor y = model(x);
   sum(multiply(y, y)).backward();
   std::vector<std::vector<float>> result;
   const auto add = [&](const Tensor& tensor) {
     result.emplace_back(tensor.span<float>().begin(), tensor.span<float>().end());
   };
   add(y), add(x.grad());
-  for (const auto& named : joined.model.parameters()) add(named.parameter.master().grad());
-  add(joined.norm.moving_mean), add(joined.norm.moving_variance);
+  for (const auto& named : model.parameters()) add(named.parameter.master().grad());
+  for (const auto& named : model.buffers()) add(named.tensor);
   return result;
 }
 
@@ -145,10 +154,10 @@ TEST_CASE("batch norm, silu and squeeze-and-excite train as one operation as the
   apart.norm.set_output_transform(behind_norm);
   for (const auto& [path, module] : half.model.modules())
     if (path == "se.squeeze") module->set_output_transform(behind_mean);
-  const auto expected = outcome(apart);
+  const auto expected = outcome(apart.model);
   CHECK(behind_norm->calls == 1);
-  check_same(outcome(together), expected);
-  check_same(outcome(half), expected);
+  check_same(outcome(together.model), expected);
+  check_same(outcome(half.model), expected);
   CHECK(behind_mean->calls == 1);
 }
 
@@ -163,6 +172,22 @@ TEST_CASE("what is attached to a joined silu works") {
   CHECK(doubled->calls == 1);
   for (std::size_t i = 0; i < given.span<float>().size(); ++i)
     REQUIRE(given.span<float>()[i] == doctest::Approx(expected.span<float>()[i]).epsilon(1e-5));
+}
+
+TEST_CASE("a convolution and a max pool train as one operation as they do apart") {
+  Pooled together, apart, doubled;
+  const auto behind_conv = std::make_shared<Counting>(1.0f), behind_pool = std::make_shared<Counting>(2.0f);
+  apart.conv.set_output_transform(behind_conv);
+  const auto expected = outcome(apart.model);
+  CHECK(behind_conv->calls == 1);
+  check_same(outcome(together.model), expected);
+  doubled.pool.set_output_transform(behind_pool);
+  const Tensor x = noise({3, 7, 5, 20}, 2);
+  CHECK(sum(doubled.model(x)).item() == doctest::Approx(2 * sum(together.model(x)).item()));
+  CHECK(behind_pool->calls == 1);
+  together.model.eval();
+  const Tensor a = together.model(x), b = apart.model(x);
+  CHECK(std::ranges::equal(a.span<float>(), b.span<float>()));
 }
 
 TEST_CASE("mobilenet_v2 names its tensors as torchvision does") {

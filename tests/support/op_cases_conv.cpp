@@ -2,11 +2,14 @@
 
 #include "../../core/kernels/reference/clamp.h"
 #include "../../core/kernels/reference/conv.h"
+#include "../../core/kernels/reference/pool.h"
 #include "../../core/ops/common.h"
 
 #include <lathe/core/ops.h>
 
+#include <cstdint>
 #include <utility>
+#include <vector>
 
 namespace lathe::testing {
 namespace {
@@ -39,6 +42,18 @@ Plain plain_conv(const Conv2d& op, std::span<const Tensor> inputs, const Tensor&
   return plain;
 }
 
+Plain plain_pooled(const Conv2d& op, std::span<const Tensor> inputs, const Tensor& grad) {
+  const kernels::ConvShape conv = conv_shape(op, inputs[0].shape(), inputs[1].shape());
+  const Shape full{conv.n, conv.out_h, conv.out_w, conv.o};
+  const kernels::PoolShape pool = pool_shape(graph::MaxPool2d{}, full);
+  const Tensor all = plain_conv(op, inputs, Tensor::zeros(full)).output;
+  Tensor y = Tensor::empty(grad.shape()), dy = Tensor::empty(full);
+  std::vector<std::int32_t> argmax(static_cast<std::size_t>(y.size()));
+  kernels::reference::max_pool_forward(pool, read(all), write(y), argmax.data());
+  kernels::reference::max_pool_backward(pool, read(grad), argmax.data(), write(dy));
+  return {y, plain_conv(op, inputs, dy).grads};
+}
+
 enum class Bias { no, yes };
 
 OpCase conv_case(const std::string& name, const Sizes& sizes, const Conv2d& op = {}, Bias bias = Bias::yes) {
@@ -67,6 +82,20 @@ OpCase conv_case(const std::string& name, const Sizes& sizes, const Conv2d& op =
   c.why = "sums of up to a few thousand products in float, in another order";
   c.step = 0.25f;  // linear in each input while no kink is crossed
   c.flops = 2.0 * static_cast<double>(conv_shape(op, sizes.x, sizes.weight).macs());
+  return c;
+}
+
+OpCase pooled_case(const std::string& name, const Sizes& sizes, const Conv2d& op = {},
+                   Bias bias = Bias::yes) {
+  OpCase c = conv_case(name, sizes, op, bias);
+  c.name = "conv2d_max_pool/" + name;
+  c.run = [op](std::span<const Tensor> inputs) {
+    return conv2d_max_pool(inputs[0], inputs[1], inputs.size() > 2 ? inputs[2] : Tensor{}, op);
+  };
+  c.plain = [op](std::span<const Tensor> inputs, const Tensor& grad) {
+    return plain_pooled(op, inputs, grad);
+  };
+  c.not_derivatives = 0b11;  // a step in x or the weight moves maxima
   return c;
 }
 
@@ -140,10 +169,28 @@ std::vector<OpCase> conv_cases() {
       conv_case("depthwise_1x1_image_same", {{2, 1, 1, 5}, {5, 3, 3, 1}}, {.padding = same, .groups = 5}),
       conv_case("depthwise_multiplier_2", {{2, 5, 5, 3}, {6, 3, 3, 1}}, {.padding = same, .groups = 3}),
 
+      pooled_case("1_channel_relu", {{5, 28, 28, 1}, {12, 3, 3, 1}}, {.activation = relu}),
+      pooled_case("odd_rows_and_columns_relu", {{3, 13, 15, 8}, {17, 3, 3, 8}}, {.activation = relu}),
+      pooled_case("odd_32_to_64_relu6", {{2, 9, 7, 32}, {64, 3, 3, 32}}, {.activation = Activation::relu6}),
+      pooled_case("same_no_bias", {{3, 6, 5, 5}, {7, 3, 3, 5}}, {.padding = same}, Bias::no),
+      pooled_case("pointwise", {{3, 4, 7, 12}, {16, 1, 1, 12}}),
+      pooled_case("one_window", {{2, 4, 4, 3}, {40, 3, 3, 3}}, {.activation = relu}),
+      pooled_case("16_to_20_same_5x5", {{3, 9, 8, 16}, {20, 5, 5, 16}},
+                  {.padding = same, .activation = relu}),
+      pooled_case("48_to_6_same", {{2, 6, 7, 48}, {6, 3, 3, 48}}, {.padding = same}, Bias::no),
+      pooled_case("large_image_relu", {{2, 30, 23, 32}, {5, 3, 3, 32}}, {.activation = relu}),
+      // Not joined: a stride, a weight for oneDNN, groups.
+      pooled_case("stride_2", {{2, 12, 11, 3}, {8, 3, 3, 3}},
+                  {.stride_h = 2, .stride_w = 2, .activation = relu}),
+      pooled_case("64_to_64", {{2, 6, 6, 64}, {64, 3, 3, 64}}, {.activation = relu}),
+      pooled_case("depthwise", {{2, 6, 6, 12}, {12, 3, 3, 1}}, {.groups = 12}),
+
       // The layers of the models that are trained here, at their batch sizes.
       large_first(conv_case("tutorial_1", {{128, 28, 28, 1}, {12, 3, 3, 1}}, {.activation = relu})),
       large_first(conv_case("conv_1", {{128, 28, 28, 1}, {32, 3, 3, 1}}, {.activation = relu})),
       large(conv_case("conv_2", {{128, 13, 13, 32}, {64, 3, 3, 32}}, {.activation = relu})),
+      large_first(pooled_case("conv_1", {{128, 28, 28, 1}, {32, 3, 3, 1}}, {.activation = relu})),
+      large(pooled_case("conv_2", {{128, 13, 13, 32}, {64, 3, 3, 32}}, {.activation = relu})),
       large_first(conv_case("dscnn_1", {{128, 28, 28, 1}, {12, 3, 3, 1}},
                             {.stride_h = 2, .stride_w = 2, .padding = same}, Bias::no)),
       large(conv_case("dscnn_dw_1", {{128, 14, 14, 12}, {12, 3, 3, 1}}, {.padding = same, .groups = 12},

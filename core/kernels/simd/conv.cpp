@@ -230,13 +230,6 @@ void weights(const Windows& windows, const Columns& c, const float* dy, std::int
   }
 }
 
-/// What the clamp let through of `grad`, told by its output.
-LATHE_INLINE Vec passed(Clamp clamp, Vec output, Vec grad) {
-  if (clamp == Clamp::none) return grad;
-  grad = keep(greater(output, zero()), grad);
-  return clamp == Clamp::relu6 ? keep(greater(broadcast(6), output), grad) : grad;
-}
-
 /// Rows of `size` floats whose channels repeat after U vectors: whole vectors whatever the number of
 /// channels, U sums running.
 template <int U>
@@ -305,8 +298,30 @@ void mask(Clamp clamp, std::int64_t rows, std::int64_t pixels, std::int64_t o, c
   mask_channels(clamp, rows, pixels, o, y, dy, in_row, out, out_row, dbias);
 }
 
+void unpool(Clamp clamp, std::int64_t rows, std::int64_t pixels, std::int64_t o, const float* y,
+            const float* dy, const std::uint8_t* argmax, float* out, std::int64_t out_row, float* dbias) {
+  for (std::int64_t c = 0; c < o; c += kWidth) {
+    const Lanes lanes = first_lanes(o - c);
+    Vec sum = zero();
+    for (std::int64_t i = 0; i < rows; ++i)
+      for (std::int64_t j = 0; j < pixels; ++j) {
+        const std::int64_t at = (i * pixels + j) * o + c;
+        const Vec output = clamp != Clamp::none ? load(y + at, lanes) : zero();
+        const Vec grad = passed(clamp, output, load(dy + at, lanes));
+        const Vec place = load_bytes(argmax + at, lanes);
+        float* const p = out + 2 * i * out_row + 2 * j * o + c;
+        store(p, keep(equal(place, zero()), grad), lanes);
+        store(p + o, keep(equal(place, broadcast(1)), grad), lanes);
+        store(p + out_row, keep(equal(place, broadcast(2)), grad), lanes);
+        store(p + out_row + o, keep(equal(place, broadcast(3)), grad), lanes);
+        sum = sum + grad;
+      }
+    if (dbias != nullptr) store(dbias + c, load(dbias + c, lanes) + sum, lanes);
+  }
+}
+
 }  // namespace
 
-const Conv kConv = {2 * kWidth, forward, weights, mask};
+const Conv kConv = {2 * kWidth, forward, weights, mask, unpool};
 
 }  // namespace lathe::kernels::simd::LATHE_LEVEL

@@ -45,6 +45,11 @@ struct Conv {
   /// dbias [o]. out or dbias may be null.
   void (*mask)(Clamp clamp, std::int64_t rows, std::int64_t pixels, std::int64_t o, const float* y,
                const float* dy, std::int64_t in_row, float* out, std::int64_t out_row, float* dbias);
+
+  /// The same through a max pool of 2x2 windows, whose output, gradient and argmax [rows,pixels,o] are given:
+  /// out [2*rows,2*pixels,o] has the gradient where the maximum was and zeros elsewhere.
+  void (*unpool)(Clamp clamp, std::int64_t rows, std::int64_t pixels, std::int64_t o, const float* y,
+                 const float* dy, const std::uint8_t* argmax, float* out, std::int64_t out_row, float* dbias);
 };
 
 }  // namespace lathe::kernels::simd

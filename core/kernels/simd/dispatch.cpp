@@ -12,7 +12,7 @@ namespace {
   {                                                                                                 \
 #level, level::kElementwise, level::kNorm, level::kGatedNorm, level::kRows, level::kDropout,    \
         level::kCompression, level::kQuantization, level::kConv, level::kDepthwise, level::kLinear, \
-        level::kPool                                                                                \
+        level::kPool, level::kPooledConv                                                            \
   }
 
 const Kernels kPortable = LATHE_KERNELS(portable);

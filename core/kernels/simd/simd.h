@@ -5,6 +5,7 @@
 #include "gated_norm.h"
 #include "linear.h"
 #include "pool.h"
+#include "pooled_conv.h"
 
 #include <cstdint>
 
@@ -145,6 +146,7 @@ struct Kernels {
   const Depthwise& depthwise;
   const Linear& linear;
   const Pool& pool;
+  const PooledConv& pooled_conv;
 };
 
 /// The table in use: the best that this processor can run unless use_level() chose another (documented
@@ -170,6 +172,7 @@ void use_level(int level);
   extern const Depthwise kDepthwise;     \
   extern const Linear kLinear;           \
   extern const Pool kPool;               \
+  extern const PooledConv kPooledConv;   \
   }
 LATHE_DECLARE_LEVEL(portable)
 LATHE_DECLARE_LEVEL(avx2)

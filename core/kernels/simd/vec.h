@@ -264,4 +264,11 @@ LATHE_INLINE Vec sigmoid(Vec x) {
   return reciprocal(broadcast(1) + scale_by_power(p, n));
 }
 
+/// What the clamp let through of `grad`, told by its output.
+LATHE_INLINE Vec passed(Clamp clamp, Vec output, Vec grad) {
+  if (clamp == Clamp::none) return grad;
+  grad = keep(greater(output, zero()), grad);
+  return clamp == Clamp::relu6 ? keep(greater(broadcast(6), output), grad) : grad;
+}
+
 }  // namespace lathe::kernels::simd::LATHE_LEVEL

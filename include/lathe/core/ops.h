@@ -20,6 +20,10 @@ using graph::Padding;
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const graph::Conv2d& op = {});
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, const graph::Linear& op = {});
 
+/// max_pool2d of conv2d's output with 2x2 windows, stride 2, without keeping that output: in training this spares the memory
+/// its largest tensors.
+Tensor conv2d_max_pool(const Tensor& x, const Tensor& weight, const Tensor& bias, const graph::Conv2d& op = {});
+
 Tensor max_pool2d(const Tensor& x, const graph::MaxPool2d& op = {});
 Tensor avg_pool2d(const Tensor& x, const graph::AvgPool2d& op = {});
 Tensor global_avg_pool(const Tensor& x);

@@ -28,6 +28,11 @@ class Conv2d : public Module {
   std::string type() const override { return "Conv2d"; }
   std::string options() const override;
 
+  /// Can a max pool behind it run together with it? Nobody must want to see its own output.
+  bool can_join() const;
+  /// A max pool of 2x2 of what it gives: see conv2d_max_pool().
+  Tensor pooled(const Tensor& x);
+
   Parameter weight, bias;
 
  protected:
@@ -35,6 +40,8 @@ class Conv2d : public Module {
   void reset_own(const Rng& rng) override;
 
  private:
+  graph::Conv2d op() const;
+
   Options options_;
 };
 
@@ -135,6 +142,9 @@ class MaxPool2d : public Module {
   explicit MaxPool2d(const Options& options = {2, 0, {}});
   std::string type() const override { return "MaxPool2d"; }
   std::string options() const override;
+
+  /// Windows of 2x2 side by side, no padding?
+  bool halves() const;
 
  protected:
   Tensor forward(const Tensor& x) override;
@@ -241,8 +251,8 @@ class Concat : public Module {
   Tensor forward(const Tensor& x) override;
 };
 
-/// Layers one after the other. In training a BatchNorm2d, a Silu and a SqueezeExcite in a row run as one operation when
-/// nothing is attached between them.
+/// Layers one after the other. When nothing is attached between them, a Conv2d and a MaxPool2d of 2x2 run as one
+/// operation, and in training so do a BatchNorm2d, a Silu and a SqueezeExcite in a row.
 ///
 ///   layers::Sequential model;
 ///   model.add<layers::Conv2d>("conv", {.in = 1, .out = 12, .kernel = 3, .activation = Activation::relu});
@@ -266,6 +276,9 @@ class Sequential : public Module {
 
  private:
   Tensor run(std::size_t& next, const Tensor& x);
+  /// The layer at `next` if it is a Layer to which nothing is attached, else null.
+  template <typename Layer>
+  Layer* plain(std::size_t next) const;
 
   std::vector<std::unique_ptr<Module>> layers_;
 };
