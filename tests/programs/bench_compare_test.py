@@ -127,6 +127,7 @@ class Comparison(unittest.TestCase):
         result = self.run_tool("first", "second", "--filter", "none")
         self.assertEqual(result.returncode, 1)
         self.assertIn("matches 'none'", result.stderr)
+        self.assertNotIn("round 2", result.stderr)
         result = self.run_tool("first", "second", "--program", "other")
         self.assertIn("has no program other in bench/; there are: small-bench", result.stderr)
         self.check_clean()
@@ -142,6 +143,12 @@ class Comparison(unittest.TestCase):
         result = self.run_tool("first", "second", "--rounds", "0")
         self.assertEqual(result.returncode, 2)
         self.assertIn("--rounds", result.stderr)
+
+    def test_nowhere_to_write(self):
+        result = self.run_tool("first", "second", "--json", str(self.root / "nowhere" / "out.json"))
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("nowhere/out.json: there is no folder", result.stderr)
+        self.check_clean()
 
     @unittest.skipUnless(shutil.which("meson") and shutil.which("ninja"), "no meson or ninja")
     def test_interrupted(self):
