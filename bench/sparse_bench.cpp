@@ -10,6 +10,9 @@
 
 #include <algorithm>
 #include <ctime>
+#include <span>
+#include <string_view>
+#include <vector>
 
 using namespace graphs;
 using namespace lathe::graph;
@@ -70,10 +73,31 @@ std::pair<double, double> times(Plan& a, Plan& b, std::size_t layer) {
   return {least[0], least[1]};
 }
 
+/// The exit code when the program cannot do what it was told; 0: it can.
+int check_arguments(std::span<char*> words) {
+  constexpr int kSkipped = 77;  // to Meson
+  std::vector<std::string_view> levels, kinds;
+  for (const Level level : {Level::portable, Level::avx2, Level::avx512}) levels.push_back(to_string(level));
+  for (const Kind& kind : kKinds) kinds.push_back(kind.name);
+  const auto unknown = [&](std::size_t i, const auto& names) {
+    return i < words.size() && std::ranges::find(names, words[i]) == names.end();
+  };
+  if (words.size() > 2 || unknown(0, levels) || unknown(1, kinds)) {
+    fmt::print(stderr, "usage: sparse-bench [LEVEL [KIND]], with a level of {} and a kind of {}\n",
+               fmt::join(levels, ", "), fmt::join(kinds, ", "));
+    return 2;
+  }
+  const auto given = [&](Level level) { return to_string(level) == words[0]; };
+  if (words.empty() || std::ranges::any_of(fast_levels(), given)) return 0;
+  fmt::print(stderr, "sparse-bench: this processor does not have {}\n", words[0]);
+  return kSkipped;
+}
+
 }  // namespace
 
-// sparse-bench [LEVEL [KIND]]
 int main(int argc, char** argv) {
+  if (const int code = check_arguments(std::span(argv, static_cast<std::size_t>(argc)).subspan(1)); code != 0)
+    return code;
   const auto same = Padding::same();
   const Layer layers[] = {
       {"conv 3x3 13x13x32 64 pooled",

@@ -1,7 +1,6 @@
 // The figures in README.md: training throughput of the bundled models at batch 128 (of those for photos at
 // batch 16) with one and two threads, and the batch-1 latency of each plan (for photos with one and two
-// threads). After the table, each ratio is
-// printed with both of its sides, measured in this run.
+// threads). After the table, each ratio is printed with both of its sides, measured in this run.
 
 #include <lathe/base/parallel.h>
 #include <lathe/compress/quantize.h>
@@ -13,6 +12,7 @@
 
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <map>
@@ -87,6 +87,8 @@ void plan_run(benchmark::State& state, const layers::ModelInfo& info, Variant va
 /// Keeps the median of each benchmark's real time for the ratios.
 class RatioReporter : public benchmark::ConsoleReporter {
  public:
+  RatioReporter() : ConsoleReporter(isatty(STDOUT_FILENO) ? OO_ColorTabular : OO_Tabular) {}
+
   void ReportRuns(const std::vector<Run>& runs) override {
     for (const Run& run : runs)
       if (run.run_type == Run::RT_Aggregate ? run.aggregate_name == "median" : run.repetitions <= 1)
