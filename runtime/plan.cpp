@@ -59,18 +59,22 @@ const void* Plan::output_data(std::size_t index, Dtype dtype) const {
 
 namespace {
 
-void run_part(const Step& step, std::int64_t part) {
+/// `step_ns`: of a group, what to add its steps' times to, or null.
+void run_part(const Step& step, std::int64_t part, std::int64_t* step_ns) {
   const std::int64_t units = step.range.end;
+  const Range range{units * part / step.parts, units * (part + 1) / step.parts};
   Call call = step.call;
-  call.scratch = static_cast<std::byte*>(call.scratch) + part * step.scratch_stride;
-  step.kernel(call, {units * part / step.parts, units * (part + 1) / step.parts});
+  std::byte* scratch = static_cast<std::byte*>(call.scratch) + part * step.scratch_stride;
+  call.scratch = scratch;
+  if (step.kernel == nullptr) return run_strips(step.group, range, scratch, part == 0 ? step_ns : nullptr);
+  step.kernel(call, range);
 }
 
-void run_step(const Step& step) {
-  if (step.parts == 1) return step.kernel(step.call, step.range);
-  parallel_for(step.parts, 1, [&step](std::int64_t begin, std::int64_t end) {
+void run_step(const Step& step, std::int64_t* step_ns = nullptr) {
+  if (step.parts == 1) return run_part(step, 0, step_ns);
+  parallel_for(step.parts, 1, [&](std::int64_t begin, std::int64_t end) {
     const FlushDenormals flush;
-    for (std::int64_t part = begin; part < end; ++part) run_part(step, part);
+    for (std::int64_t part = begin; part < end; ++part) run_part(step, part, step_ns);
   });
 }
 
@@ -85,13 +89,17 @@ void Plan::run_timed(std::span<std::int64_t> step_ns) noexcept {
   const FlushDenormals flush;
   using Clock = std::chrono::steady_clock;
   const std::vector<Step>& steps = impl_->program.steps;
+  std::size_t i = 0;  // of step_ns
   Clock::time_point before = Clock::now();
-  for (std::size_t i = 0; i < steps.size(); ++i) {
-    run_step(steps[i]);
+  for (const Step& step : steps) {
+    const std::size_t count = std::max<std::size_t>(step.group.steps.size(), 1);
+    const bool wanted = i + count <= step_ns.size();
+    run_step(step, wanted ? &step_ns[i] : nullptr);
     const Clock::time_point after = Clock::now();
-    if (i < step_ns.size())
+    if (wanted && step.kernel != nullptr)
       step_ns[i] += std::chrono::duration_cast<std::chrono::nanoseconds>(after - before).count();
     before = after;
+    i += count;
   }
 }
 
@@ -106,16 +114,17 @@ std::string Plan::text() const {
     return static_cast<const std::byte*>(data) - program.arena.data();
   };
   const auto tensor = [&](Dtype dtype, const Shape& shape, const void* data) {
-    return fmt::format("{}{} @{}", to_string(dtype), to_string(shape), place(data));
+    return fmt::format("{}{} @{}", to_string(dtype), to_string(shape),
+                       data == nullptr ? "strips" : std::to_string(place(data)));
   };
   std::string text = fmt::format("plan level={} batch={} arena={}\n", to_string(program.level), program.batch,
                                  program.arena_bytes);
   for (const Port& input : program.inputs)
     text += fmt::format("input {} {}\n", input.name, tensor(input.dtype, input.shape, input.data));
-  for (std::size_t i = 0; i < program.steps.size(); ++i) {
+  for (std::size_t i = 0; i < program.infos.size(); ++i) {
     const StepInfo& info = program.infos[i];
-    text += fmt::format("{:<28} {} {} {}\n", info.kernel,
-                        tensor(info.dtype, info.output, program.steps[i].call.output), info.op, info.name);
+    text += fmt::format("{:<28} {} {} {}\n", info.kernel, tensor(info.dtype, info.output, program.places[i]),
+                        info.op, info.name);
   }
   for (const Port& output : program.outputs)
     text += fmt::format("output {}\n", tensor(output.dtype, output.shape, output.data));

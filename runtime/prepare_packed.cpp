@@ -95,7 +95,7 @@ PackedConv pack_geometry(const Site& site, const ConvSite& conv, std::int32_t st
   const std::int32_t most = pool ? site.blocking->pool_tile : site.blocking->tile;
   const std::int32_t tiles = (p.out_w + most - 1) / most;
   p.tile = (p.out_w + tiles - 1) / tiles;
-  p.units = pixels ? tiles : std::int64_t{p.batch} * p.out_h;
+  p.units = pixels ? p.out_w : std::int64_t{p.batch} * p.out_h;
   return p;
 }
 

@@ -28,6 +28,7 @@ class Builder {
   Builder(const graph::Graph& graph, const PlanOptions& options, Level level)
       : graph_(graph),
         sparsity_(options.sparsity),
+        strips_(options.strips),
         threads_(std::min(options.threads, num_threads())),
         lowered_(lower(graph)),
         shapes_(graph.shapes_at(options.batch)) {
@@ -37,9 +38,10 @@ class Builder {
 
   Program build() {
     choose();
+    group();
     share();
     place();
-    for (std::size_t i = 0; i < lowered_.tasks.size(); ++i) add_step(i);
+    for (std::size_t i = 0; i < steps_.size(); ++i) add_step(i);
     for (const graph::ValueId id : graph_.inputs()) program_.inputs.push_back(port(id));
     for (const graph::ValueId id : graph_.outputs()) program_.outputs.push_back(port(id));
     return std::move(program_);
@@ -111,17 +113,108 @@ class Builder {
     lowered_.tasks = std::move(tasks);
   }
 
+  /// Tasks that run together.
+  struct TaskGroup {
+    std::size_t first = 0, count = 1;
+    StripGroup strips;  // of two tasks and more
+
+    std::size_t last() const { return first + count - 1; }
+  };
+
+  /// Is what a task leaves read by the next one only?
+  bool read_next_only(std::size_t index) const {
+    const std::vector<Task>& tasks = lowered_.tasks;
+    const graph::ValueId left = storage(tasks[index].output);
+    if (storage(tasks[index + 1].output) == left) return true;  // and then it is another value
+    const auto same = [&](graph::ValueId id) { return storage(id) == left; };
+    if (std::ranges::any_of(graph_.outputs(), same)) return false;
+    std::int64_t readers = 0;
+    for (std::size_t i = index + 1; i < tasks.size(); ++i)
+      readers += std::ranges::count_if(tasks[i].inputs, same);
+    return readers == 1;
+  }
+
+  /// The operand of task `index` that the task before leaves to it alone, in the same shape, or none.
+  int handed(std::size_t index) const {
+    if (index == 0 || !read_next_only(index - 1)) return kNone;
+    const Task &task = lowered_.tasks[index], &before = lowered_.tasks[index - 1];
+    for (std::size_t k = 0; k < task.inputs.size() && k < 2; ++k)
+      if (storage(task.inputs[k]) == storage(before.output) &&
+          shape(task.inputs[k]) == shape(before.output) &&
+          (k == 0 || shape(task.inputs[k]) == shape(task.output)))
+        return static_cast<int>(k);
+    return kNone;
+  }
+
+  /// A task as far as strips go.
+  RowStep row_step(std::size_t index) const {
+    const Task& task = lowered_.tasks[index];
+    const Choice& choice = choices_[index];
+    const Shape &out = shape(task.output), &in = shape(task.inputs[0]);
+    const auto* conv = std::get_if<graph::Conv2d>(&task.op);
+    const bool elementwise = binary(task.op) || std::holds_alternative<graph::Activate>(task.op) ||
+                             std::holds_alternative<graph::BatchNorm>(task.op);
+    if (out.rank() != 4 || task.pool || choice.entry->dynamic || (conv == nullptr && !elementwise)) return {};
+    RowStep step{.by_rows = choice.prepared.units % (out[0] * out[1]) == 0,
+                 .follows = handed(index) != kNone,
+                 .elementwise = elementwise,
+                 .in_rows = in[1],
+                 .out_rows = out[1],
+                 .row_bytes = bytes(task.output) / (out[0] * out[1]),
+                 .bytes = bytes(task.output),
+                 .scratch_bytes = choice.prepared.scratch_bytes};
+    if (conv != nullptr) {
+      const Shape& weight = graph_.value(task.inputs[1]).shape;
+      const graph::Window window = graph::slide("conv2d", in[1], weight[1], conv->stride_h, conv->padding);
+      step.window = {weight[1], conv->stride_h, window.before};
+      step.restages = weight[1] > 1 && weight[3] > 1;
+    }
+    return step;
+  }
+
+  /// Steps: tasks, and groups of tasks that run in strips.
+  void group() {
+    std::vector<RowStep> rows;
+    for (std::size_t i = 0; i < lowered_.tasks.size(); ++i) rows.push_back(row_step(i));
+    std::vector<int> counts(rows.size(), 1);
+    if (strips_ != Strips::never) counts = group_steps(rows, strips_ == Strips::always);
+    std::size_t first = 0;
+    for (const int count : counts) {
+      TaskGroup& group =
+          steps_.emplace_back(TaskGroup{.first = first, .count = static_cast<std::size_t>(count)});
+      first += group.count;
+      if (count == 1) continue;
+      for (std::size_t i = group.first; i <= group.last(); ++i) {
+        const bool in_place = i > group.first && i < group.last() && rows[i].elementwise &&
+                              rows[i].row_bytes == rows[i - 1].row_bytes && choices_[i].entry->in_place;
+        const Shape& out = shape(lowered_.tasks[i].output);
+        group.strips.steps.push_back({.kernel = choices_[i].entry->run,
+                                      .rows = rows[i],
+                                      .units_per_row = choices_[i].prepared.units / (out[0] * out[1]),
+                                      .strip_second = i > group.first && handed(i) == 1,
+                                      .in_place = in_place});
+      }
+      place_strips(group.strips);
+    }
+  }
+
   /// Threads for each step.
   void share() {
     std::vector<StepWork> works;
-    for (std::size_t i = 0; i < lowered_.tasks.size(); ++i) {
-      const Task& task = lowered_.tasks[i];
-      const Choice& choice = choices_[i];
-      std::int64_t moved = bytes(task.output);
-      for (const graph::ValueId id : task.inputs) moved += bytes(id);
-      works.push_back(
-          {choice.prepared.units,
-           estimated_ns(flops(task), moved, graph_.value(task.inputs[0]).dtype, choice.entry->level)});
+    for (const TaskGroup& step : steps_) {
+      StepWork work{.units = choices_[step.first].prepared.units};
+      if (step.count > 1) {
+        const Shape& out = shape(lowered_.tasks[step.last()].output);
+        work.units = out[0] * out[1];
+      }
+      for (std::size_t i = step.first; i <= step.last(); ++i) {
+        const Task& task = lowered_.tasks[i];
+        std::int64_t moved = bytes(task.output);
+        for (const graph::ValueId id : task.inputs) moved += bytes(id);
+        work.nanoseconds +=
+            estimated_ns(flops(task), moved, graph_.value(task.inputs[0]).dtype, choices_[i].entry->level);
+      }
+      works.push_back(work);
     }
     parts_ = share_steps(works, threads_);
     // The pool is made at its first use, which is not to be in run().
@@ -147,32 +240,47 @@ class Builder {
   /// The last step that reads or writes a value's memory.
   std::vector<int> last_steps() const {
     std::vector<int> last(graph_.values().size(), 0);
-    const int end = static_cast<int>(lowered_.tasks.size());
+    const int end = static_cast<int>(steps_.size());
     for (int step = 0; step < end; ++step) {
-      const Task& task = lowered_.tasks[static_cast<std::size_t>(step)];
-      for (const graph::ValueId id : task.inputs) last[static_cast<std::size_t>(storage(id))] = step;
-      last[static_cast<std::size_t>(storage(task.output))] = step;
+      const TaskGroup& group = steps_[static_cast<std::size_t>(step)];
+      for (std::size_t i = group.first; i <= group.last(); ++i) {
+        const Task& task = lowered_.tasks[i];
+        for (const graph::ValueId id : task.inputs) last[static_cast<std::size_t>(storage(id))] = step;
+        last[static_cast<std::size_t>(storage(task.output))] = step;
+      }
     }
     for (const graph::ValueId id : graph_.outputs()) last[static_cast<std::size_t>(storage(id))] = end;
     return last;
   }
 
-  /// The buffer in which the step may leave its result: that of an input of the same size that nobody reads
-  /// afterwards.
-  int reusable(const Task& task, const Choice& choice, int step, const std::vector<int>& last) const {
-    if (!choice.entry->in_place) return kNone;
+  /// Tasks of a group that read a value.
+  std::int64_t readers(const TaskGroup& group, graph::ValueId owner) const {
+    std::int64_t count = 0;
+    for (std::size_t i = group.first; i <= group.last(); ++i)
+      count += std::ranges::any_of(lowered_.tasks[i].inputs, [&](auto id) { return storage(id) == owner; });
+    return count;
+  }
+
+  /// The buffer in which the step may leave its result: that of an input of its last task, of the same size,
+  /// that nobody reads afterwards, and no other row of which a strip reads.
+  int reusable(const TaskGroup& group, int step, const std::vector<int>& last) const {
+    const Task& task = lowered_.tasks[group.last()];
+    if (!choices_[group.last()].entry->in_place) return kNone;
     for (const graph::ValueId id : task.inputs) {
       const graph::ValueId owner = storage(id);
       const int buffer = buffer_[static_cast<std::size_t>(owner)];
-      if (buffer != kNone && last[static_cast<std::size_t>(owner)] == step && bytes(id) == bytes(task.output))
+      if (buffer != kNone && last[static_cast<std::size_t>(owner)] == step &&
+          bytes(id) == bytes(task.output) && readers(group, owner) == 1)
         return buffer;
     }
     return kNone;
   }
 
-  static std::int64_t scratch_stride(const Choice& choice) {
+  std::int64_t scratch_stride(const TaskGroup& group) const {
     constexpr std::int64_t kAlignment = ArenaPlanner::kAlignment;
-    return (choice.prepared.scratch_bytes + kAlignment - 1) / kAlignment * kAlignment;
+    const std::int64_t bytes =
+        group.count > 1 ? group.strips.scratch_bytes : choices_[group.first].prepared.scratch_bytes;
+    return (bytes + kAlignment - 1) / kAlignment * kAlignment;
   }
 
   void place() {
@@ -180,20 +288,20 @@ class Builder {
     buffer_.assign(graph_.values().size(), kNone);
     for (const graph::ValueId id : graph_.inputs())
       buffer_[static_cast<std::size_t>(id)] = arena_.add(bytes(id), 0, last[static_cast<std::size_t>(id)]);
-    for (std::size_t i = 0; i < lowered_.tasks.size(); ++i) {
-      const Task& task = lowered_.tasks[i];
+    for (std::size_t i = 0; i < steps_.size(); ++i) {
+      const graph::ValueId output = lowered_.tasks[steps_[i].last()].output;
       const int step = static_cast<int>(i);
-      int& buffer = buffer_[static_cast<std::size_t>(task.output)];
+      int& buffer = buffer_[static_cast<std::size_t>(output)];
       if (buffer == kNone) {
-        const int until = last[static_cast<std::size_t>(task.output)];
-        buffer = reusable(task, choices_[i], step, last);
+        const int until = last[static_cast<std::size_t>(output)];
+        buffer = reusable(steps_[i], step, last);
         if (buffer != kNone) {
           arena_.extend(buffer, until);
         } else {
-          buffer = arena_.add(bytes(task.output), step, until);
+          buffer = arena_.add(bytes(output), step, until);
         }
       }
-      scratch_.push_back(arena_.add(parts_[i] * scratch_stride(choices_[i]), step, step));
+      scratch_.push_back(arena_.add(parts_[i] * scratch_stride(steps_[i]), step, step));
     }
     arena_.place();
     assert(sound(arena_.buffers(), arena_.total()));
@@ -213,22 +321,48 @@ class Builder {
     return program_.arena.data() + arena_.offset(buffer_[static_cast<std::size_t>(owner)]);
   }
 
-  void add_step(std::size_t index) {
+  /// The call of a task without scratch memory; of a group's tasks what lies in strips is left out.
+  Call call_of(const TaskGroup& group, std::size_t index) {
     const Task& task = lowered_.tasks[index];
-    const Choice& choice = choices_[index];
-    Step step{.kernel = choice.entry->run,
-              .call = {},
-              .range = {0, choice.prepared.units},
-              .parts = parts_[index],
-              .scratch_stride = scratch_stride(choice)};
-    step.call.params = choice.prepared.params;
-    step.call.input = data(task.inputs[task.part]);
-    if (binary(task.op)) step.call.second = data(task.inputs[1]);
-    step.call.output = data(task.output);
+    const int strip = index > group.first ? handed(index) : kNone;
+    Call call{.params = choices_[index].prepared.params};
+    if (strip != 0) call.input = data(task.inputs[task.part]);
+    if (binary(task.op) && strip != 1) call.second = data(task.inputs[1]);
+    if (index == group.last()) call.output = data(task.output);
+    return call;
+  }
+
+  void add_step(std::size_t index) {
+    TaskGroup& group = steps_[index];
+    const Choice& choice = choices_[group.first];
+    Step step{
+        .range = {0, choice.prepared.units}, .parts = parts_[index], .scratch_stride = scratch_stride(group)};
+    if (group.count == 1) {
+      step.kernel = choice.entry->run;
+      step.call = call_of(group, group.first);
+    } else {
+      const Shape& out = shape(lowered_.tasks[group.last()].output);
+      step.range.end = out[0] * out[1];
+      for (std::size_t i = group.first; i <= group.last(); ++i) {
+        const Task& task = lowered_.tasks[i];
+        StripStep& strip = group.strips.steps[i - group.first];
+        strip.call = call_of(group, i);
+        strip.input_step = bytes(task.inputs[0]) / out[0];
+        if (binary(task.op)) strip.second_step = bytes(task.inputs[1]) / out[0];
+        strip.output_step = bytes(task.output) / out[0];
+      }
+      step.group = group.strips;
+    }
     step.call.scratch = program_.arena.data() + arena_.offset(scratch_[index]);
-    program_.steps.push_back(step);
-    program_.infos.push_back(info(task, choice));
-    program_.infos.back().threads = parts_[index];
+    if (group.count > 1) ++strip_groups_;
+    for (std::size_t i = group.first; i <= group.last(); ++i) {
+      StepInfo info = info_of(lowered_.tasks[i], choices_[i]);
+      info.threads = parts_[index];
+      info.strip = group.count > 1 ? strip_groups_ : 0;
+      program_.infos.push_back(info);
+      program_.places.push_back(i == group.last() ? data(lowered_.tasks[i].output) : nullptr);
+    }
+    program_.steps.push_back(std::move(step));
   }
 
   static bool binary(const graph::Op& op) {
@@ -241,7 +375,7 @@ class Builder {
     return static_cast<double>(zeros) / static_cast<double>(weight.shape.size());
   }
 
-  StepInfo info(const Task& task, const Choice& choice) const {
+  StepInfo info_of(const Task& task, const Choice& choice) const {
     const std::int64_t products = flops(task);
     const double zeros = products > 0 ? zeros_of(graph_.value(task.inputs[1])) : 0;
     const std::string pool = task.pool ? " + " + graph::to_string(*task.pool) : "";
@@ -262,14 +396,17 @@ class Builder {
 
   const graph::Graph& graph_;
   Sparsity sparsity_;
+  Strips strips_;
   int threads_;
   Lowered lowered_;
   std::vector<Shape> shapes_;
   std::vector<Choice> choices_;
   ArenaPlanner arena_;
-  std::vector<int> buffer_;   // by value: index in arena_
-  std::vector<int> scratch_;  // by task
-  std::vector<int> parts_;    // by task: threads that share it
+  std::vector<int> buffer_;  // by value: index in arena_
+  std::vector<TaskGroup> steps_;
+  std::vector<int> scratch_;  // by step
+  std::vector<int> parts_;    // by step: threads that share it
+  int strip_groups_ = 0;
   Program program_;
 };
 

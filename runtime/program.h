@@ -5,16 +5,18 @@
 
 #include "kernels/kernel.h"
 #include "store.h"
+#include "strips.h"
 
 #include <string>
 #include <vector>
 
 namespace lathe::runtime {
 
-/// A kernel call with everything resolved.
+/// A kernel call with everything resolved, or several that run together in strips of rows.
 struct Step {
   Kernel kernel = nullptr;
   Call call;
+  StripGroup group;  ///< then there is no kernel, and `call` has the scratch memory only
   Range range;
   int parts = 1;                    ///< of the range, each for a thread
   std::int64_t scratch_stride = 0;  ///< bytes from a part's scratch memory to the next one's
@@ -32,7 +34,8 @@ struct Port {
 /// move.
 struct Program {
   std::vector<Step> steps;
-  std::vector<StepInfo> infos;
+  std::vector<StepInfo> infos;      ///< of each kernel call: one for a step, as many as it has for a group
+  std::vector<const void*> places;  ///< likewise: where the output is; null in strips
   std::vector<Port> inputs, outputs;
   Memory arena;
   std::int64_t arena_bytes = 0;

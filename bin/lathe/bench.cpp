@@ -43,8 +43,8 @@ std::string zeros_text(const runtime::StepInfo& step) {
 experiments::Table layer_table(const runtime::Plan& plan, const std::vector<double>& nanoseconds) {
   double total = 0;
   for (double time : nanoseconds) total += time;
-  experiments::Table table{{"layer", "op", "kernel", "output", "us", "share %", "GOP/s", "threads", "zeros"},
-                           {}};
+  experiments::Table table{
+      {"layer", "op", "kernel", "output", "us", "share %", "GOP/s", "threads", "strips", "zeros"}, {}};
   for (std::size_t i = 0; i < nanoseconds.size(); ++i) {
     const runtime::StepInfo& step = plan.steps()[i];
     table.rows.push_back(
@@ -54,7 +54,7 @@ experiments::Table layer_table(const runtime::Plan& plan, const std::vector<doub
          step.flops > 0
              ? fmt::format("{:.1f}", static_cast<double>(step.flops) / std::max(nanoseconds[i], 1.0))
              : "",
-         std::to_string(step.threads), zeros_text(step)});
+         std::to_string(step.threads), step.strip > 0 ? std::to_string(step.strip) : "", zeros_text(step)});
   }
   return table;
 }
@@ -102,6 +102,7 @@ int bench_file(const Arguments& arguments) {
                                   {"zeros", plan.steps()[i].zeros},
                                   {"sparse", plan.steps()[i].sparse},
                                   {"threads", plan.steps()[i].threads},
+                                  {"strip", plan.steps()[i].strip},
                                   {"median_us", layers[i] / 1000}});
     fmt::print("{}\n", result.dump());
     return 0;

@@ -78,7 +78,7 @@ struct Staging {
 
 /// A convolution as dot products of `runs` pieces of contiguous memory: KH rows of KW*C elements, or with
 /// groups KH*KW pieces of C/g. Optionally a 2x2 maximum pool with stride 2 over its output, which then is
-/// what the convolution's output means below. Unit: an output row; with `pixels` a tile of it.
+/// what the convolution's output means below. Unit: an output row; with `pixels` a pixel of it.
 struct PackedConv {
   Staging staging;
   std::int32_t batch = 1;

@@ -57,6 +57,7 @@ using lathe::Dtype;
 using lathe::runtime::Level;
 using lathe::runtime::Plan;
 using lathe::runtime::Sparsity;
+using lathe::runtime::Strips;
 
 /// Allocations of two runs, the first ones of the plan.
 long allocated_by_runs(Plan& plan) {
@@ -126,16 +127,20 @@ TEST_CASE("nor does it with sparse weights, halves or a dynamic range") {
   }
 }
 
-TEST_CASE("nor does it on several threads") {
+TEST_CASE("nor does it on several threads, in strips or not") {
   const Threads threads(2);
   for (const Dtype dtype : {Dtype::f32, Dtype::i8, Dtype::i16}) {
     const auto graph = graphs::large(dtype);
     for (const Level level : all_levels()) {
       CAPTURE(to_string(dtype));
       CAPTURE(to_string(level));
-      Plan plan(graph, {.batch = 5, .level = level, .threads = 2});
-      CHECK(std::ranges::any_of(plan.steps(), [](const auto& step) { return step.threads == 2; }));
-      CHECK(allocated_by_runs(plan) == 0);
+      for (const Strips strips : {Strips::never, Strips::always}) {
+        Plan plan(graph, {.batch = 5, .level = level, .strips = strips, .threads = 2});
+        CHECK(std::ranges::any_of(plan.steps(), [](const auto& step) { return step.threads == 2; }));
+        CHECK(std::ranges::any_of(plan.steps(), [](const auto& step) { return step.strip > 0; }) ==
+              (strips == Strips::always));
+        CHECK(allocated_by_runs(plan) == 0);
+      }
     }
   }
 }

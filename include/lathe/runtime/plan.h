@@ -37,11 +37,20 @@ enum class Sparsity : std::uint8_t {
   always,  ///< single ones wherever there is a kernel
 };
 
+/// Whether neighbouring layers that work row by row run together in strips of rows, which stay in the cache instead of going
+/// through memory and take less of it. The outputs are the same.
+enum class Strips : std::uint8_t {
+  choose,  ///< where what lies between two layers is large
+  never,
+  always,  ///< wherever it is possible
+};
+
 struct PlanOptions {
   std::int64_t batch = 1;
   /// Kernels above this level are not used. Default: best_level(). Throws Error when the processor lacks it.
   std::optional<Level> level;
   Sparsity sparsity = Sparsity::choose;
+  Strips strips = Strips::choose;
   /// Steps with enough work are shared among at most so many threads of those that parallel_for uses (lathe/base/parallel.h), and
   /// never more than there are; the others, and all of a network that takes microseconds, stay on one. The outputs are the same.
   int threads = 1;
@@ -58,6 +67,7 @@ struct StepInfo {
   double zeros = 0;            ///< share of a layer's weights that are 0
   bool sparse = false;         ///< the kernel leaves them out
   int threads = 1;             ///< that share the step
+  int strip = 0;               ///< > 0: runs together with the steps beside it that have the same number
 };
 
 /// A network ready to run at one batch size. One plan serves one thread at a time; plans of the same graph are independent.
@@ -91,7 +101,8 @@ class Plan {
   /// Numbers below 1.2e-38 count as 0, for which processors take a hundred times as long; afterwards the thread's mode is as before.
   void run() noexcept;
 
-  /// run() with a clock around each step: adds nanoseconds to `step_ns` (as many as steps()).
+  /// run() with a clock around each step: adds nanoseconds to `step_ns` (as many as steps()). Of steps that run together on several
+  /// threads these are one thread's.
   void run_timed(std::span<std::int64_t> step_ns) noexcept;
 
   const std::vector<StepInfo>& steps() const&;

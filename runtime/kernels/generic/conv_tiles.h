@@ -196,11 +196,10 @@ void conv_image(const PackedConv& p, const typename V::Element* image, typename 
   conv_columns<V, kPool>(p, image, out, begin, end, p.out_w);
 }
 
-/// Pixels each alone, in one row: a range of tiles.
+/// Pixels each alone, in one row.
 template <class V>
-void conv_pixels(const PackedConv& p, const Call& call, Range tiles) {
-  const std::int64_t begin = tiles.begin * p.tile, stop = tiles.end * p.tile;
-  const std::int64_t columns = (stop < p.out_w ? stop : p.out_w) - begin;
+void conv_pixels(const PackedConv& p, const Call& call, Range pixels) {
+  const std::int64_t begin = pixels.begin, columns = pixels.end - begin;
   const auto* in = static_cast<const typename V::In*>(call.input) + begin * p.pixel_step;
   const typename V::Element* staged;
   if constexpr (V::kAlwaysStaged) {

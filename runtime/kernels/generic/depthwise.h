@@ -173,7 +173,7 @@ void depthwise_f32_image(const PackedDepthwise& p, const ImageLines& image, floa
   }
 }
 
-/// Scratch: a line of zeros.
+/// Scratch: a line of zeros, where a window leaves the image.
 template <class V>
 void depthwise_f32(const Call& call, Range rows) noexcept {
   const auto& p = *static_cast<const PackedDepthwise*>(call.params);
@@ -181,7 +181,9 @@ void depthwise_f32(const Call& call, Range rows) noexcept {
   if (p.kernel_h == 3 && p.kernel_w == 3) run = depthwise_f32_image<V, 3, 3>;
   if (p.kernel_h == 5 && p.kernel_w == 5) run = depthwise_f32_image<V, 5, 5>;
   auto* zeros = static_cast<float*>(call.scratch);
-  V::fill(zeros, p.in_row, 0);
+  const std::int64_t first = rows.begin % p.out_h, last = first + rows.end - rows.begin - 1;
+  if (first * p.stride_h < p.pad_top || last * p.stride_h - p.pad_top + p.kernel_h > p.in_h)
+    V::fill(zeros, p.in_row, 0);
   std::int64_t row = rows.begin;
   while (row < rows.end) {
     const std::int64_t n = row / p.out_h, begin = row % p.out_h;
