@@ -89,6 +89,7 @@ class ActivationQuantizer : public layers::Transform {
   layers::Stage stage() const override { return layers::Stage::quantize; }
   /// Throws Error in training when nobody drives the range: the callback is missing.
   Tensor apply(const Tensor& x) override;
+  bool keeps_order() const override { return true; }
   std::vector<std::pair<std::string, Tensor*>> buffers() override;
   void set_mode(QuantizerMode mode) { mode_ = mode; }
 

@@ -4,6 +4,7 @@
 
 #include <lathe/base/parallel.h>
 #include <lathe/core/autograd.h>
+#include <lathe/core/trace.h>
 
 #include <algorithm>
 #include <cassert>
@@ -158,10 +159,11 @@ bool needs_grad(std::initializer_list<const Tensor*> inputs) {
 Tensor record(graph::Op op, std::span<const Tensor> inputs, Tensor output, std::vector<Tensor> saved,
               Backward backward) {
   // An op that hands an input on: its result is a tensor of its own all the same.
-  if (output.gradient() ||
-      (tracing() && std::ranges::any_of(inputs, [&](const Tensor& input) { return input.is(output); })))
+  if (output.gradient() || (TraceScope::active() && std::ranges::any_of(inputs, [&](const Tensor& input) {
+                              return input.is(output);
+                            })))
     output = output.detach();
-  if (tracing()) trace_op(op, inputs, output);
+  if (TraceScope::active()) trace_op(op, inputs, output);
   if (!recording || std::ranges::none_of(inputs, &Tensor::requires_grad)) return output;
   assert(backward != nullptr);
   auto node = std::make_shared<Node>();

@@ -22,7 +22,7 @@ Path& path_of_thread() {
   return path;
 }
 
-thread_local TraceScope::State* active = nullptr;
+thread_local TraceScope::State* current = nullptr;
 
 }  // namespace
 
@@ -75,12 +75,14 @@ struct TraceScope::State {
 };
 
 TraceScope::TraceScope() {
-  check(active == nullptr, "trace: one is active on this thread already");
+  check(current == nullptr, "trace: one is active on this thread already");
   state_ = std::make_unique<State>();
-  active = state_.get();
+  current = state_.get();
 }
 
-TraceScope::~TraceScope() { active = nullptr; }
+TraceScope::~TraceScope() { current = nullptr; }
+
+bool TraceScope::active() { return current != nullptr; }
 
 void TraceScope::input(const Tensor& x, std::string name) {
   check(x && x.shape().rank() >= 1 && x.shape()[0] == 1,
@@ -108,10 +110,8 @@ graph::Graph TraceScope::finish(const Tensor& output) {
   return state_->graph;
 }
 
-bool tracing() { return active != nullptr; }
-
 void trace_op(const graph::Op& op, std::span<const Tensor> inputs, const Tensor& output) {
-  TraceScope::State& state = *active;
+  TraceScope::State& state = *current;
   // What no input goes into is computed already: its result becomes a constant where it is used.
   if (std::ranges::none_of(inputs, [&](const Tensor& input) { return input && state.varies(input); })) return;
   std::vector<graph::ValueId> ids;

@@ -7,9 +7,6 @@
 
 namespace lathe {
 
-/// Is a TraceScope active on this thread?
-bool tracing();
-
 /// Shows an operation that has just run to the active TraceScope.
 void trace_op(const graph::Op& op, std::span<const Tensor> inputs, const Tensor& output);
 

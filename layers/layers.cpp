@@ -1,3 +1,4 @@
+#include <lathe/core/trace.h>
 #include <lathe/layers/image_models.h>
 #include <lathe/layers/layers.h>
 
@@ -58,11 +59,12 @@ graph::Conv2d Conv2d::op() const {
 Tensor Conv2d::forward(const Tensor& x) { return conv2d(x, weight.value(), bias.value(), op()); }
 
 bool Conv2d::can_join() const {
-  return !input_transform() && !output_transform() && !detail::ForwardObserver::watching();
+  return (!output_transform() || output_transform()->keeps_order()) && !TraceScope::active() &&
+         !detail::ForwardObserver::watching();
 }
 
 Tensor Conv2d::pooled(const Tensor& x) {
-  return call([&] { return conv2d_max_pool(x, weight.value(), bias.value(), op()); });
+  return call([&] { return conv2d_max_pool(transformed(x), weight.value(), bias.value(), op()); });
 }
 
 void Conv2d::reset_own(const Rng& rng) {

@@ -56,7 +56,7 @@ void walk(M& module, const std::string& path, const Children& children_of, const
 }  // namespace
 
 Tensor Module::operator()(const Tensor& x) {
-  return call([&] { return forward(input_transform_ ? input_transform_->apply(x) : x); });
+  return call([&] { return forward(transformed(x)); });
 }
 
 Tensor Module::call(FunctionRef<Tensor()> body) {

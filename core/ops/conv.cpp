@@ -1,11 +1,11 @@
 #include "../kernels/conv.h"
 
-#include "../trace_hook.h"
 #include "common.h"
 
 #include <lathe/core/autograd.h>
 #include <lathe/core/ops.h>
 #include <lathe/core/precision.h>
+#include <lathe/core/trace.h>
 
 #include <array>
 #include <vector>
@@ -53,7 +53,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const g
 
 Tensor conv2d_max_pool(const Tensor& x, const Tensor& weight, const Tensor& bias, const graph::Conv2d& op) {
   const auto apart = [&] { return max_pool2d(conv2d(x, weight, bias, op)); };
-  if (tracing() || !fusable(op.activation)) return apart();
+  if (TraceScope::active() || !fusable(op.activation)) return apart();
   const Shape full = checked_shape(x, weight, bias, op);
   const kernels::ConvShape shape = conv_shape(op, x.shape(), weight.shape());
   if (!kernels::can_pool(precision(), shape)) return apart();

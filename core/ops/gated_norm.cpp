@@ -1,10 +1,10 @@
 #include "../kernels/gated_norm.h"
 
-#include "../trace_hook.h"
 #include "inputs.h"
 #include "norm_parts.h"
 
 #include <lathe/core/ops.h>
+#include <lathe/core/trace.h>
 
 #include <algorithm>
 #include <vector>
@@ -112,7 +112,7 @@ Tensor gated_batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta
                         FunctionRef<Tensor(const Tensor& mean)> gate) {
   check(op.activation == Activation::silu, "gated_batch_norm: activation {} is not possible, only silu",
         graph::to_string(op.activation));
-  if (tracing()) {
+  if (TraceScope::active()) {
     const Tensor y = batch_norm(x, gamma, beta, std::move(moving_mean), std::move(moving_variance), op);
     return multiply(y, gate(global_avg_pool(y)));
   }

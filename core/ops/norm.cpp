@@ -1,10 +1,10 @@
 #include "../kernels/norm.h"
 
-#include "../trace_hook.h"
 #include "inputs.h"
 #include "norm_parts.h"
 
 #include <lathe/core/ops.h>
+#include <lathe/core/trace.h>
 
 #include <cmath>
 #include <vector>
@@ -125,7 +125,7 @@ NormSlopes norm_slopes(const graph::BatchNorm& op, const kernels::NormShape& sha
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, Tensor moving_mean,
                   Tensor moving_variance, const graph::BatchNorm& op) {
   // A graph has silu as an operation of its own: its integer form needs the range between the two.
-  const bool silu = op.activation == Activation::silu && !tracing();
+  const bool silu = op.activation == Activation::silu && !TraceScope::active();
   if (!fusable(op.activation) && !silu) {
     graph::BatchNorm plain = op;
     plain.activation = Activation::none;

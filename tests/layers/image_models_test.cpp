@@ -92,7 +92,9 @@ struct Counting : layers::Transform {
     ++calls;
     return factor == 1 ? x : scale(x, factor);
   }
+  bool keeps_order() const override { return orderly; }
   float factor;
+  bool orderly = false;
   int calls = 0;
 };
 
@@ -185,6 +187,15 @@ TEST_CASE("a convolution and a max pool train as one operation as they do apart"
   const Tensor x = noise({3, 7, 5, 20}, 2);
   CHECK(sum(doubled.model(x)).item() == doctest::Approx(2 * sum(together.model(x)).item()));
   CHECK(behind_pool->calls == 1);
+  // What keeps the order runs behind the pool, on a quarter of the elements.
+  Pooled orderly, disorderly;
+  for (Pooled* pooled : {&orderly, &disorderly}) {
+    const auto tripled = std::make_shared<Counting>(3.0f);
+    tripled->orderly = pooled == &orderly;
+    pooled->conv.set_output_transform(tripled);
+    pooled->conv.set_input_transform(std::make_shared<Counting>(0.5f));
+  }
+  check_same(outcome(orderly.model), outcome(disorderly.model));
   together.model.eval();
   const Tensor a = together.model(x), b = apart.model(x);
   CHECK(std::ranges::equal(a.span<float>(), b.span<float>()));

@@ -38,6 +38,9 @@ class TraceScope {
   TraceScope(const TraceScope&) = delete;
   TraceScope& operator=(const TraceScope&) = delete;
 
+  /// Is there one on this thread?
+  static bool active();
+
   /// x must have batch size 1 in axis 0.
   void input(const Tensor& x, std::string name);
   void constant(const Tensor& x, std::string name);

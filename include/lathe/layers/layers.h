@@ -28,9 +28,10 @@ class Conv2d : public Module {
   std::string type() const override { return "Conv2d"; }
   std::string options() const override;
 
-  /// Can a max pool behind it run together with it? Nobody must want to see its own output.
+  /// Can a max pool behind it run together with it? Nobody must want to see its own output, and what changes
+  /// it must keep its order.
   bool can_join() const;
-  /// A max pool of 2x2 of what it gives: see conv2d_max_pool().
+  /// A max pool of 2x2 of what it gives (its output transform runs behind the pool): see conv2d_max_pool().
   Tensor pooled(const Tensor& x);
 
   Parameter weight, bias;

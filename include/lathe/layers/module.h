@@ -116,6 +116,8 @@ class Module {
 
  protected:
   virtual Tensor forward(const Tensor& x) = 0;
+  /// What goes into forward(): x after the input transform.
+  Tensor transformed(const Tensor& x) const { return input_transform_ ? input_transform_->apply(x) : x; }
   /// Initialises the parameters and buffers of this module itself (not of its children).
   virtual void reset_own(const Rng& rng) { (void)rng; }
 

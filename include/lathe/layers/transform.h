@@ -33,6 +33,9 @@ class Transform {
   /// changes.
   virtual Tensor apply(const Tensor& x) = 0;
 
+  /// Does each channel of the result never fall as that of x rises? Then a maximum may be taken before it.
+  virtual bool keeps_order() const { return false; }
+
   /// What is trained with the network (centroids) and what is kept (masks, ranges), by name. Checkpoints hold
   /// both under the name of the parameter or module, "conv1.weight.mask".
   virtual std::vector<std::pair<std::string, Parameter*>> parameters() { return {}; }
