@@ -1,4 +1,5 @@
 #include "../core/kernels/simd/simd.h"
+#include "peak.h"
 #include "support/op_cases.h"
 
 #include <lathe/base/parallel.h>
@@ -15,7 +16,7 @@
 
 /// The op cases of the tests, each under its name: /forward and /backward of the operation, /plain for both
 /// by plain loops (small cases). The label is the level of the kernels, LATHE_LEVEL=0..2 in the environment
-/// forces a lower one.
+/// forces a lower one. peak% is the share of what the cores in use can do (peak.h).
 ///   ops_bench --benchmark_filter='conv2d/conv_2'
 namespace lathe {
 namespace {
@@ -38,8 +39,12 @@ std::vector<Tensor> leaves(const OpCase& c) {
 /// backward.
 void report(benchmark::State& state, const OpCase& c, double passes, std::int64_t samples) {
   const auto runs = static_cast<double>(state.iterations());
-  if (c.flops > 0)
-    state.counters["FLOP/s"] = benchmark::Counter(passes * c.flops * runs, benchmark::Counter::kIsRate);
+  if (c.flops > 0) {
+    const double flops = passes * c.flops * runs, threads = static_cast<double>(lathe::num_threads());
+    state.counters["FLOP/s"] = benchmark::Counter(flops, benchmark::Counter::kIsRate);
+    state.counters["peak%"] =
+        benchmark::Counter(100 * flops * 1e-9 / (threads * bench::peak_f32()), benchmark::Counter::kIsRate);
+  }
   state.SetItemsProcessed(state.iterations() * samples);
   state.SetLabel(kernels::simd::simd().level);
 }
@@ -113,6 +118,7 @@ int main(int argc, char** argv) {
     lathe::add("backward", lathe::backward, c, true);
     if (!c.large) lathe::add("plain", lathe::plain, c, false);
   }
+  bench::print_peaks();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   benchmark::RunSpecifiedBenchmarks();

@@ -1,8 +1,13 @@
-// Kernels and whole plans of the runtime, batch 1, one thread. The label is the kernel that ran. GOP/s counts
-// two operations a multiply-add (as the graph has them: padding and what a joined pool skips included).
+// Kernels and whole plans of the runtime, batch 1, one thread, and beside them convolutions and linear layers
+// by oneDNN. The label is the kernel that ran. GOP/s counts two operations a multiply-add (as the graph has
+// them: padding and what a joined pool skips included), peak% is their share of what one core of this
+// processor can do with such numbers (peak.h). GB/s, of ops without multiply-adds, counts inputs and outputs.
 
 #include <lathe/runtime/plan.h>
 
+#include "../core/kernels/onednn/common.h"
+#include "onednn_layers.h"
+#include "peak.h"
 #include "runtime/graphs.h"
 
 #include <benchmark/benchmark.h>
@@ -36,7 +41,41 @@ class Inputs {
   std::vector<std::pair<void*, std::vector<std::byte>>> all_;
 };
 
-void run_plan(benchmark::State& state, const Graph& graph, Level level) {
+double peak_of(Dtype dtype) {
+  if (dtype == Dtype::f32) return bench::peak_f32();
+  return dtype == Dtype::i16 ? bench::peak_i16() : bench::peak_i8();
+}
+
+/// What a run does, and its share of the peak.
+void report(benchmark::State& state, std::int64_t flops, Dtype dtype) {
+  using benchmark::Counter;
+  if (flops == 0) return;
+  const double billions = static_cast<double>(flops) * 1e-9, peak = peak_of(dtype);
+  state.counters["GOP/s"] = Counter(billions, Counter::kIsIterationInvariantRate);
+  if (peak > 0) state.counters["peak%"] = Counter(100 * billions / peak, Counter::kIsIterationInvariantRate);
+}
+
+std::int64_t flops_of(const Plan& plan) {
+  std::int64_t flops = 0;
+  for (const auto& step : plan.steps()) flops += step.flops;
+  return flops;
+}
+
+void run_onednn(benchmark::State& state, const Graph& graph) {
+  const lathe::kernels::onednn::SingleThreaded scope;
+  const bench::OneDnnLayer layer = bench::onednn_layer(graph);
+  const Dtype dtype = graph.value(graph.inputs()[0]).dtype;
+  const std::vector<std::byte> input =
+      random_bytes(dtype, static_cast<std::int64_t>(layer.input.size() / lathe::size_of(dtype)), 0);
+  for ([[maybe_unused]] auto _ : state) {
+    std::memcpy(layer.input.data(), input.data(), input.size());
+    layer.run();
+    benchmark::ClobberMemory();
+  }
+  report(state, flops_of(Plan(graph)), dtype);
+}
+
+void run_plan(benchmark::State& state, const Graph& graph, Level level, Dtype dtype) {
   Plan plan(graph, {.level = level});
   const Inputs inputs(plan);
   for ([[maybe_unused]] auto _ : state) {
@@ -44,12 +83,19 @@ void run_plan(benchmark::State& state, const Graph& graph, Level level) {
     plan.run();
     benchmark::ClobberMemory();
   }
-  std::int64_t flops = 0;
-  for (const auto& step : plan.steps()) flops += step.flops;
   if (plan.steps().size() == 1) state.SetLabel(plan.steps()[0].kernel);
-  if (flops > 0)
-    state.counters["GOP/s"] =
-        benchmark::Counter(static_cast<double>(flops) * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
+  report(state, flops_of(plan), dtype);
+  if (flops_of(plan) == 0 && plan.steps().size() == 1) {
+    std::int64_t bytes = 0;
+    const auto add = [&](ValueId id) {
+      const Value& value = graph.value(id);
+      bytes += value.shape.size() * static_cast<std::int64_t>(lathe::size_of(value.dtype));
+    };
+    for (const ValueId id : graph.inputs()) add(id);
+    add(graph.outputs()[0]);
+    state.counters["GB/s"] =
+        benchmark::Counter(static_cast<double>(bytes) * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
+  }
 }
 
 /// A single op on an image (i16: with the quantization of its f32 input and output).
@@ -150,13 +196,17 @@ void register_all() {
       const std::string end = type + std::string(to_string(level));
       for (const auto& model : models)
         benchmark::RegisterBenchmark(("plan/" + (model.first + end)).c_str(), [=](benchmark::State& state) {
-          run_plan(state, model.second(dtype), level);
+          run_plan(state, model.second(dtype), level, dtype);
         });
       for (const Single& one : singles())
         benchmark::RegisterBenchmark(("kernel/" + (one.name + end)).c_str(), [=](benchmark::State& state) {
-          run_plan(state, single(one, dtype), level);
+          run_plan(state, single(one, dtype), level, dtype);
         });
     }
+    for (const Single& one : singles())
+      if (bench::onednn_layer(single(one, dtype)).run)
+        benchmark::RegisterBenchmark(("kernel/" + (one.name + type) + "oneDNN").c_str(),
+                                     [=](benchmark::State& state) { run_onednn(state, single(one, dtype)); });
   }
 }
 
@@ -164,6 +214,7 @@ void register_all() {
 
 int main(int argc, char** argv) {
   register_all();
+  bench::print_peaks();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   benchmark::RunSpecifiedBenchmarks();
