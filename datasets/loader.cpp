@@ -63,14 +63,14 @@ struct DataLoader::Epoch::State {
       dataset->read_batch(indices, batch.images.mutable_span<float>(), rng);
       std::transform(indices.begin(), indices.end(), batch.labels.mutable_span<std::int32_t>().begin(),
                      [this](std::int64_t sample) { return dataset->label(sample); });
+      if (options.mix)
+        options.mix(batch, Rng(options.seed)
+                               .split("mix")
+                               .split(static_cast<std::uint64_t>(epoch))
+                               .split(static_cast<std::uint64_t>(index)));
     } catch (const Error& error) {
       fail("data loader: epoch {}, batch {}: {}", epoch, index, error.what());
     }
-    if (options.mix)
-      options.mix(batch, Rng(options.seed)
-                             .split("mix")
-                             .split(static_cast<std::uint64_t>(epoch))
-                             .split(static_cast<std::uint64_t>(index)));
     return batch;
   }
 

@@ -40,8 +40,9 @@ std::vector<std::size_t> choose_others(Batch& batch, Rng& rng) {
   return others;
 }
 
-/// The first and the last but one of `size` pixels that an extent around a place has within them.
-std::pair<std::int64_t, std::int64_t> clipped(std::int64_t size, double extent, Rng& rng) {
+/// The first pixel of a row of `size`, and the one behind the last, of a share `extent` of it around a random
+/// pixel, cut off at both ends.
+std::pair<std::int64_t, std::int64_t> random_part(std::int64_t size, double extent, Rng& rng) {
   const auto length = static_cast<std::int64_t>(extent * static_cast<double>(size));
   const auto first = static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(size))) - length / 2;
   return {std::max<std::int64_t>(first, 0), std::min(first + length, size)};
@@ -68,11 +69,12 @@ Mixing cutmix(float alpha) {
   check_alpha("cutmix", alpha);
   return [alpha](Batch& batch, Rng rng) {
     const Shape shape = batch.images.shape();
+    check(shape.rank() == 4, "cutmix: images {}, expected [N,H,W,C]", to_string(shape));
     const std::int64_t height = shape[1], width = shape[2], channels = shape[3];
     const double extent = std::sqrt(1 - static_cast<double>(draw_share(alpha, rng)));
     const std::vector<std::size_t> others = choose_others(batch, rng);
-    const auto [top, bottom] = clipped(height, extent, rng);
-    const auto [left, right] = clipped(width, extent, rng);
+    const auto [top, bottom] = random_part(height, extent, rng);
+    const auto [left, right] = random_part(width, extent, rng);
     batch.share =
         1 - static_cast<float>((bottom - top) * (right - left)) / static_cast<float>(height * width);
     const Tensor before = batch.images.clone();

@@ -130,4 +130,9 @@ TEST_CASE("one_of may leave batches as they are; what cannot be drawn is refused
   CHECK_ERROR(mixup(0), "mixup: alpha is 0, expected 0 < alpha <= 4");
   CHECK_ERROR(cutmix(std::nanf("")), "cutmix: alpha is nan");
   CHECK_ERROR(one_of({}), "nothing to choose from");
+  Batch flat{Tensor::zeros({2, 48}), Tensor::zeros({2}, Dtype::i32)};
+  CHECK_ERROR((cutmix()(flat, Rng(1)), 0), "cutmix: images [2,48], expected [N,H,W,C]");
+  for (const int workers : {0, 2})
+    CHECK_ERROR(batches([](Batch&, Rng) { fail("no such mixture"); }, 1, workers),
+                "data loader: epoch 0, batch 0: no such mixture");
 }
