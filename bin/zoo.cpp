@@ -96,9 +96,10 @@ std::map<std::string, std::string> find_weights(const Arguments& arguments,
       throw UsageError(fmt::format("--weights: expected MODEL=FILE, given '{}'", text));
     if (std::ranges::find(networks, model, &ZooNetwork::model) == networks.end())
       throw UsageError(fmt::format("--weights: '{}' is none of the networks to measure", model));
-    files[model] = text.substr(equals + 1);
-    classes_of_weights(files[model]);
+    if (!files.emplace(model, text.substr(equals + 1)).second)
+      throw UsageError(fmt::format("--weights: '{}' is given twice", model));
   }
+  for (const auto& [model, file] : files) classes_of_weights(file);  // throws when it has none
   return files;
 }
 

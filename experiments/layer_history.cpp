@@ -56,11 +56,19 @@ nlohmann::ordered_json weight_histogram(std::span<const float> values, double wi
   return {{"width", width}, {"first", first}, {"counts", counts}};
 }
 
-void LayerHistory::restore(const std::string& state) {
-  record_ = nlohmann::ordered_json::parse(state, nullptr, false);
-  check(record_.is_object() && record_.contains("weights") && record_["weights"].is_array() &&
-            record_.contains("loss") && record_["loss"].is_array() && record_.contains("unsampled"),
-        "the checkpoint's history of layers is damaged or of another version");
+void LayerHistory::restore(const std::string& state) try {
+  using List = nlohmann::ordered_json::array_t;
+  record_ = nlohmann::ordered_json::parse(state);
+  for (const char* list : {"steps", "loss", "weights"}) record_.at(list).get_ref<const List&>();
+  for (const auto& weight : record_["weights"]) {
+    for (const char* list : {"sparsity", "values"}) weight.at(list).get_ref<const List&>();
+    weight.at("name").get_ref<const std::string&>();
+    weight.at("before").at("width").get<double>();
+  }
+  record_.at("unsampled").at("steps").get<std::int64_t>();
+  record_["unsampled"].at("loss").get<double>();
+} catch (const nlohmann::json::exception&) {
+  fail("the checkpoint's history of layers is damaged or of another version");
 }
 
 void LayerHistory::fit_begin(optim::TrainState& state) {

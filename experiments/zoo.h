@@ -39,7 +39,7 @@ std::span<const std::string_view> zoo_variants();
 struct ZooOptions {
   std::vector<std::string> variants = {"float", "int8", "qat"};
   std::string weights;                                         ///< safetensors file; empty: random ones
-  std::uint64_t seed = 0;                                      ///< of random weights
+  std::uint64_t seed = 0;                                      ///< of random weights and of the order of images
   std::int64_t runs = 0;                                       ///< timed; 0: as measure_latency() chooses
   std::int64_t images = 8;                                     ///< for batch norm statistics and ranges
   std::int64_t qat_steps = 2;                                  ///< of training with quantizers

@@ -73,7 +73,12 @@ TEST_CASE("the history of layers refuses a state that is not its own") {
   CHECK_ERROR(history.restore("{"), "history of layers is damaged");
   CHECK_ERROR(history.restore("{\"weights\": 3}"), "history of layers is damaged");
   CHECK_ERROR(history.restore("{\"weights\": []}"), "history of layers is damaged");
-  const std::string whole = R"({"loss":[],"unsampled":{"steps":0,"loss":0.0},"weights":[]})";
+  const std::string whole = R"({"steps":[],"loss":[],"unsampled":{"steps":0,"loss":0.0},"weights":[]})";
+  for (const char* damaged : {R"({"steps":3,"loss":[],"unsampled":{"steps":0,"loss":0.0},"weights":[]})",
+                              R"({"steps":[],"loss":[],"unsampled":3,"weights":[]})",
+                              R"({"steps":[],"loss":[],"unsampled":{"steps":"x","loss":0.0},"weights":[]})",
+                              R"({"steps":[],"loss":[],"unsampled":{"steps":0,"loss":0.0},"weights":[3]})"})
+    CHECK_ERROR(history.restore(damaged), "history of layers is damaged");
   history.restore(whole);
   CHECK(history.state() == whole);
 }

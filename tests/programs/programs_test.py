@@ -69,7 +69,7 @@ class Programs(unittest.TestCase):
     # Right
 
     def test_every_program_has_help_and_version(self):
-        for program in ("lathe", "lathe-mnist-report", "lathe-method-table", "lathe-zoo"):
+        for program in ("lathe", "lathe-mnist-report", "lathe-method-table", "lathe-cats-vs-dogs", "lathe-zoo"):
             self.assertIn("--help", run(program, "--help").stdout)
             self.assertRegex(run(program, "--version").stdout, r"^lathe \d+\.\d+\.\d+\n$")
 
@@ -357,6 +357,7 @@ class Programs(unittest.TestCase):
         self.assert_one_line(run("lathe-zoo", "--variants", "int4"), 2, "--variants: there is no 'int4'; there are: float, int8, qat")
         self.assert_one_line(run("lathe-zoo", "--weights", "mobilenet_v2"), 2, "--weights: expected MODEL=FILE, given 'mobilenet_v2'")
         self.assert_one_line(run("lathe-zoo", "--models", "mobilenet_v1", "--weights", "mobilenet_v2=x"), 2, "'mobilenet_v2' is none of the networks")
+        self.assert_one_line(run("lathe-zoo", "--weights", "mobilenet_v2=x,mobilenet_v2=y"), 2, "--weights: 'mobilenet_v2' is given twice")
         self.assert_one_line(run("lathe-zoo", "--runs", "0"), 2, "--runs")
         self.assert_one_line(run("lathe-cats-vs-dogs", "--kinds", "kd"), 2, "--kinds: kd needs a teacher")
         self.assert_one_line(run("lathe", "convert", self.float, "--to", "int4", "-o", "x"), 2, "int8")
