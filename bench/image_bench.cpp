@@ -7,10 +7,10 @@
 #include <lathe/datasets/loader.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <fstream>
 
 #include "datasets/pictures.h"
+#include "support/temporary_folder.h"
 
 using namespace lathe;
 using namespace lathe::datasets;
@@ -23,11 +23,9 @@ constexpr std::int64_t kBatch = 16;
 class PhotoFolder {
  public:
   PhotoFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "lathe-bench-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
     const Size size{320, 224};
     for (const char* name : {"a", "b"}) {
-      std::filesystem::create_directories(path_ / name);
+      std::filesystem::create_directories(path() / name);
       for (int i = 1; i <= 40; ++i) {
         std::vector<std::uint8_t> pixels(static_cast<std::size_t>(size.width * size.height * 3));
         for (std::size_t k = 0; k < pixels.size(); ++k) {
@@ -35,15 +33,14 @@ class PhotoFolder {
           pixels[k] =
               static_cast<std::uint8_t>(127 + 60 * std::sin(x / (5 + i)) + 60 * std::cos(y * x / 2000 + i));
         }
-        std::ofstream(path_ / name / (std::to_string(i) + ".jpg"), std::ios::binary) << jpeg(size, pixels);
+        std::ofstream(path() / name / (std::to_string(i) + ".jpg"), std::ios::binary) << jpeg(size, pixels);
       }
     }
   }
-  ~PhotoFolder() { std::filesystem::remove_all(path_); }
-  const std::filesystem::path& path() const { return path_; }
+  const std::filesystem::path& path() const { return folder_.path(); }
 
  private:
-  std::filesystem::path path_;
+  TemporaryFolder folder_;
 };
 
 const PhotoFolder& photos() {
