@@ -40,9 +40,14 @@ std::vector<std::size_t> choose_others(Batch& batch, Rng& rng) {
   return others;
 }
 
-/// The first pixel of a row of `size`, and the one behind the last, of a share `extent` of it around a random
-/// pixel, cut off at both ends.
-std::pair<std::int64_t, std::int64_t> random_part(std::int64_t size, double extent, Rng& rng) {
+/// Neighbouring pixels of a row or column.
+struct Part {
+  std::int64_t begin, end;  ///< the one behind the last
+  std::int64_t size() const { return end - begin; }
+};
+
+/// A share `extent` of `size` pixels around a random one, cut off at both ends.
+Part random_part(std::int64_t size, double extent, Rng& rng) {
   const auto length = static_cast<std::int64_t>(extent * static_cast<double>(size));
   const auto first = static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(size))) - length / 2;
   return {std::max<std::int64_t>(first, 0), std::min(first + length, size)};
@@ -73,20 +78,18 @@ Mixing cutmix(float alpha) {
     const std::int64_t height = shape[1], width = shape[2], channels = shape[3];
     const double extent = std::sqrt(1 - static_cast<double>(draw_share(alpha, rng)));
     const std::vector<std::size_t> others = choose_others(batch, rng);
-    const auto [top, bottom] = random_part(height, extent, rng);
-    const auto [left, right] = random_part(width, extent, rng);
-    batch.share =
-        1 - static_cast<float>((bottom - top) * (right - left)) / static_cast<float>(height * width);
+    const Part rows = random_part(height, extent, rng), columns = random_part(width, extent, rng);
+    batch.share = 1 - static_cast<float>(rows.size() * columns.size()) / static_cast<float>(height * width);
     const Tensor before = batch.images.clone();
     const auto from = before.span<float>();
     const auto out = batch.images.mutable_span<float>();
     for (std::size_t i = 0; i < others.size(); ++i)
-      for (std::int64_t y = top; y < bottom; ++y) {
+      for (std::int64_t y = rows.begin; y < rows.end; ++y) {
         const auto row = [&](std::size_t image) {
-          return static_cast<std::size_t>(((static_cast<std::int64_t>(image) * height + y) * width + left) *
-                                          channels);
+          return static_cast<std::size_t>(
+              ((static_cast<std::int64_t>(image) * height + y) * width + columns.begin) * channels);
         };
-        std::ranges::copy(from.subspan(row(others[i]), static_cast<std::size_t>((right - left) * channels)),
+        std::ranges::copy(from.subspan(row(others[i]), static_cast<std::size_t>(columns.size() * channels)),
                           out.begin() + static_cast<std::ptrdiff_t>(row(i)));
       }
   };
