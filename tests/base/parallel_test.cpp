@@ -59,4 +59,6 @@ TEST_CASE("workers that fell asleep wake up again") {
   }
 }
 
-TEST_CASE("an impossible number of threads is refused") { CHECK_ERROR(set_num_threads(0), "0 is out of range, expected 1..256"); }
+TEST_CASE("an impossible number of threads is refused") {
+  CHECK_ERROR(set_num_threads(0), "0 is out of range, expected 1..256");
+}

@@ -4,8 +4,8 @@
 #include "support/run_plan.h"
 
 #include <lathe/core/evaluate.h>
-#include <lathe/graph/model_file.h>
 #include <lathe/graph/graph.h>
+#include <lathe/graph/model_file.h>
 
 #include <cstddef>
 #include <optional>

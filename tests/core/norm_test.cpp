@@ -75,7 +75,8 @@ TEST_CASE("a constant channel is normalised to beta") {
 TEST_CASE("what is not a number goes through the fused activation into its channel alone") {
   Tensor x = noise({40, 5}, 0, 1);
   x.mutable_span<float>()[7] = std::numeric_limits<float>::quiet_NaN();  // channel 2
-  for (const Activation activation : {Activation::none, Activation::relu, Activation::relu6, Activation::silu}) {
+  for (const Activation activation :
+       {Activation::none, Activation::relu, Activation::relu6, Activation::silu}) {
     const Tensor y = batch_norm(x, ones({5}), zeros({5}), zeros({5}), ones({5}),
                                 {.training = true, .activation = activation});
     CHECK(std::isnan(y.span<float>()[2]));

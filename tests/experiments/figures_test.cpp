@@ -105,8 +105,9 @@ TEST_CASE("an SVG of gnuplot loses its scripts and keeps its values") {
 }
 
 TEST_CASE("an SVG that is cut off or strange does no harm") {
-  for (const char* svg : {"", "<", "<svg", "<svg><title>", "<svg><script>", "<svg><g onmousemove='evt,'>",
-                          "<!--", "<svg><!--", "<svg><script", "<g onmousemove='x", "<text id=\"hypertext\">"}) {
+  for (const char* svg :
+       {"", "<", "<svg", "<svg><title>", "<svg><script>", "<svg><g onmousemove='evt,'>", "<!--", "<svg><!--",
+        "<svg><script", "<g onmousemove='x", "<text id=\"hypertext\">"}) {
     CAPTURE(svg);
     CHECK(inline_svg(clean_svg(svg), "a", "b").size() < 200);
   }
