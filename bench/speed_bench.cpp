@@ -6,6 +6,7 @@
 #include <lathe/compress/quantize.h>
 #include <lathe/compress/trace.h>
 #include <lathe/core/ops.h>
+#include <lathe/core/precision.h>
 #include <lathe/layers/models.h>
 #include <lathe/optim/optimizer.h>
 #include <lathe/runtime/plan.h>
@@ -32,9 +33,11 @@ Tensor random_images(std::int64_t count, const Shape& image) {
 }
 
 /// Forward, loss, backward and Adam on one batch that is in memory already.
-void train_step(benchmark::State& state, const layers::ModelInfo& info, std::int64_t batch, int threads) {
+void train_step(benchmark::State& state, const layers::ModelInfo& info, std::int64_t batch, int threads,
+                Precision precision) {
   const int before = num_threads();
   set_num_threads(threads);
+  const PrecisionScope scope(precision);
   const auto model = info.make();
   model->reset(Rng(0));
   optim::Adam optimizer(model->parameters(), {});
@@ -105,6 +108,9 @@ class RatioReporter : public benchmark::ConsoleReporter {
       print(fmt::format("{} training, 2 threads against 1", info.name),
             fmt::format("train/{}/threads_1", info.name), fmt::format("train/{}/threads_2", info.name),
             "us a step");
+      print(fmt::format("{} training, bf16 against f32", info.name),
+            fmt::format("train/{}/threads_1", info.name), fmt::format("train_bf16/{}/threads_1", info.name),
+            "us a step");
       for (const char* variant : {"f16", "dynamic", "int8", "int16x8"})
         print(fmt::format("{} inference, {} against fp32", info.name, variant),
               fmt::format("run/{}/f32", info.name), fmt::format("run/{}/{}", info.name, variant), "us");
@@ -142,7 +148,12 @@ int main(int argc, char** argv) {
     for (int threads : {1, 2})
       benchmark::RegisterBenchmark(
           fmt::format("{}/{}/threads_{}", digits ? "train" : "train_photos", info.name, threads).c_str(),
-          train_step, info, digits ? kBatch : kPhotoBatch, threads)
+          train_step, info, digits ? kBatch : kPhotoBatch, threads, Precision::f32)
+          ->Unit(benchmark::kMicrosecond)
+          ->UseRealTime();
+    if (digits && is_supported(Precision::bf16))
+      benchmark::RegisterBenchmark(fmt::format("train_bf16/{}/threads_1", info.name).c_str(), train_step,
+                                   info, kBatch, 1, Precision::bf16)
           ->Unit(benchmark::kMicrosecond)
           ->UseRealTime();
     for (const auto& [variant, name] : kVariants) {

@@ -47,6 +47,7 @@ struct Arguments {
   std::uint64_t seed = 0;
   std::int64_t epochs = 0;
   std::int64_t batch = 0;
+  Precision precision = Precision::f32;
   std::int64_t test_above = 0;
   std::string out = "cats-vs-dogs";
   std::string tensorboard;
@@ -95,6 +96,7 @@ void add_options(CLI::App& app, Arguments& arguments) {
       ->check(CLI::Range(1, 10'000));
   app.add_option("--batch", arguments.batch, "Images per training step. Default: 16, of small_cnn 32")
       ->check(CLI::Range(1, 4096));
+  add_precision_option(app, arguments.precision);
   app.add_option("--test-above", arguments.test_above,
                  "The test photos are those whose number is above this. Default: four fifths of the highest")
       ->check(CLI::Range(1, 1'000'000'000));
@@ -177,7 +179,8 @@ std::vector<PhotoExperiment> make_experiments(const Arguments& arguments) {
                                       .dataset = arguments.dataset,
                                       .epochs = arguments.epochs,
                                       .batch = arguments.batch,
-                                      .train_limit = arguments.quick ? 2 * kQuickTrain : 0},
+                                      .train_limit = arguments.quick ? 2 * kQuickTrain : 0,
+                                      .precision = arguments.precision},
                            .weights = arguments.weights,
                            .test_above = arguments.test_above,
                            .freeze = arguments.freeze,
@@ -244,6 +247,7 @@ void tell_about(const datasets::Named& data, const Arguments& arguments) {
 }
 
 int run(Arguments arguments, const std::string& command) {
+  check_supported(arguments.precision);
   const std::filesystem::path root = datasets::data_root(arguments.data);
   choose_defaults(arguments, root);
   const layers::ModelInfo& info = find_photo_model(arguments.model);

@@ -33,8 +33,10 @@ void add_options(CLI::App& app, Arguments& arguments) {
 
 CellConfig cell_of(const Arguments& arguments, const std::string& optimisation, std::uint64_t seed) {
   try {
-    return optimisation_cell(optimisation, seed, arguments.grid.dataset, arguments.grid.epochs,
-                             arguments.grid.batch);
+    CellConfig cell = optimisation_cell(optimisation, seed, arguments.grid.dataset, arguments.grid.epochs,
+                                        arguments.grid.batch);
+    cell.precision = arguments.grid.precision;
+    return cell;
   } catch (const Error& error) {
     throw UsageError(fmt::format("--optimisations: {}", error.what()));
   }

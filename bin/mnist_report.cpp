@@ -72,7 +72,8 @@ std::vector<CellConfig> make_grid(const Arguments& arguments) {
                         .dataset = arguments.grid.dataset,
                         .epochs = arguments.grid.epochs,
                         .batch = arguments.grid.batch,
-                        .train_limit = arguments.quick ? 12'000 : 0});
+                        .train_limit = arguments.quick ? 12'000 : 0,
+                        .precision = arguments.grid.precision});
     }
   return grid;
 }

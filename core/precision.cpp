@@ -18,8 +18,10 @@ Precision parse_precision(std::string_view text) {
   fail("there is no precision '{}'; there are: f32, bf16", text);
 }
 
+bool is_supported(Precision precision) { return precision == Precision::f32 || kernels::onednn::has_bf16(); }
+
 void check_supported(Precision precision) {
-  check(precision == Precision::f32 || kernels::onednn::has_bf16(),
+  check(is_supported(precision),
         "precision bf16: oneDNN has no bf16 arithmetic for this processor, it needs AVX-512 (F, BW, DQ, VL); "
         "use f32");
 }

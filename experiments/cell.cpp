@@ -26,7 +26,8 @@ Cell config_json(const CellConfig& config) {
           {"dataset", config.dataset},
           {"epochs", config.epochs},
           {"batch", config.batch},
-          {"train_limit", config.train_limit}};
+          {"train_limit", config.train_limit},
+          {"precision", std::string(to_string(config.precision))}};
 }
 
 Cell parse_cell(const std::filesystem::path& path) {
@@ -121,9 +122,11 @@ Cell find_cell(const CellConfig& config, const ResultFolder& folder) {
   const auto path = folder.cell(config.id());
   if (!std::filesystem::exists(path)) return nullptr;
   Cell cell = parse_cell(path);
-  check(cell["config"] == config_json(config),
+  Cell made = cell["config"];
+  if (made.is_object()) made.emplace("precision", "f32");  // before there was a choice
+  check(made == config_json(config),
         "{} was made with other settings ({}, now {}): choose another --out or delete it", path.string(),
-        cell["config"].dump(), config_json(config).dump());
+        made.dump(), config_json(config).dump());
   return cell;
 }
 

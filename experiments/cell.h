@@ -2,6 +2,7 @@
 
 #include "measure.h"
 
+#include <lathe/core/precision.h>
 #include <lathe/datasets/dataset.h>
 
 #include <nlohmann/json.hpp>
@@ -23,7 +24,8 @@ struct CellConfig {
   std::string dataset;
   std::int64_t epochs = 10;
   std::int64_t batch = 128;
-  std::int64_t train_limit = 0;  ///< use only so many training images; 0: all
+  std::int64_t train_limit = 0;          ///< use only so many training images; 0: all
+  Precision precision = Precision::f32;  ///< of training
 
   std::string id() const;  ///< "conv_baseline_s0"
 };

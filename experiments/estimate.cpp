@@ -14,14 +14,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_per_step(const std::string& base, std::int64_t batch) {
-  const layers::ModelInfo& info = layers::find_model(base);
+double seconds_per_step(const CellConfig& config) {
+  const layers::ModelInfo& info = layers::find_model(config.base);
   const auto model = info.make();
   model->reset(Rng(0));
   model->train();
-  const auto optimizer = make_optimizer(*model, recipe_for(base));
-  const Tensor images = Tensor::full(info.input.with(0, batch), 0.5f);
-  const Tensor labels = Tensor::zeros({batch}, Dtype::i32);
+  const auto optimizer = make_optimizer(*model, recipe_for(config.base));
+  const Tensor images = Tensor::full(info.input.with(0, config.batch), 0.5f);
+  const Tensor labels = Tensor::zeros({config.batch}, Dtype::i32);
   double best = std::numeric_limits<double>::infinity();
   const auto begin = Clock::now();
   // The first step prepares kernels and memory.
@@ -29,6 +29,7 @@ double seconds_per_step(const std::string& base, std::int64_t batch) {
        ++step) {
     const auto start = Clock::now();
     optimizer->clear_grads();
+    const PrecisionScope scope(config.precision);
     cross_entropy((*model)(images), labels).backward();
     optimizer->step();
     best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
@@ -44,8 +45,8 @@ double factor(const Kind& kind) {
 }  // namespace
 
 double TrainingEstimate::seconds(const CellConfig& config, std::int64_t images) {
-  const auto [found, added] = per_step_.try_emplace({config.base, config.batch});
-  if (added) found->second = seconds_per_step(config.base, config.batch);
+  const auto [found, added] = per_step_.try_emplace({config.base, config.batch, config.precision});
+  if (added) found->second = seconds_per_step(config);
   const auto steps = static_cast<double>((images + config.batch - 1) / config.batch * config.epochs);
   return steps * found->second * factor(parse_kind(config.kind));
 }

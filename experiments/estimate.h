@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
-#include <utility>
+#include <tuple>
 
 namespace lathe::experiments {
 
@@ -13,11 +13,11 @@ namespace lathe::experiments {
 class TrainingEstimate {
  public:
   /// Seconds that training a cell on so many images takes: some steps of its plain model are timed (once for
-  /// a model and batch size), times what its passes add.
+  /// a model, batch size and precision), times what its passes add.
   double seconds(const CellConfig& config, std::int64_t images);
 
  private:
-  std::map<std::pair<std::string, std::int64_t>, double> per_step_;
+  std::map<std::tuple<std::string, std::int64_t, Precision>, double> per_step_;
 };
 
 }  // namespace lathe::experiments

@@ -28,6 +28,7 @@ void add_grid_options(CLI::App& app, GridArguments& arguments) {
   app.add_option("--batch", arguments.batch, "Images per training step")
       ->check(CLI::Range(1, 65'536))
       ->capture_default_str();
+  add_precision_option(app, arguments.precision);
   app.add_option("--out", arguments.out, "Folder for the results; finished experiments in it are kept")
       ->capture_default_str();
   app.add_option("--tensorboard", arguments.tensorboard,
@@ -47,6 +48,8 @@ std::vector<std::string> worker_arguments(const GridArguments& arguments, const 
                                   std::to_string(config.epochs),
                                   "--batch",
                                   std::to_string(config.batch),
+                                  "--precision",
+                                  std::string(to_string(config.precision)),
                                   "--threads",
                                   std::to_string(threads),
                                   "--out",
@@ -62,6 +65,7 @@ std::size_t GridWork::place_of(const std::string& id) const {
 
 int run_grid_program(GridWork& work, const GridArguments& arguments, const datasets::Named& data,
                      const std::string& command) {
+  check_supported(arguments.precision);
   const bool quiet = arguments.common.quiet;
   if (data.generated && !quiet)
     fmt::print(stderr, "{} is generated: the results say nothing about real data\n", arguments.dataset);

@@ -21,6 +21,7 @@ struct GridArguments {
   std::vector<std::uint64_t> seeds = {0};
   std::int64_t epochs = 10;
   std::int64_t batch = 128;
+  Precision precision = Precision::f32;
   std::string out = "results";
   std::string tensorboard;  ///< folder for event files; empty: none
   bool dry_run = false;

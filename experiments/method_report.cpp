@@ -88,10 +88,10 @@ Document document_of(const std::vector<Cell>& cells, const std::vector<MethodRes
   for (const Cell& cell : cells) seeds.insert(cell["config"].value("seed", std::uint64_t{0}));
   const Cell machine = first.value("environment", Cell::object());
   made.blocks.emplace_back(Paragraph{fmt::format(
-      "The tutorial model, {} epochs for each training, batch {}, {} seed{}, measured on {} at {}.",
-      first["config"].value("epochs", 0), first["config"].value("batch", 0), seeds.size(),
-      seeds.size() == 1 ? "" : "s", machine.value("processor", "an unknown processor"),
-      machine.value("time", "an unknown time"))});
+      "The tutorial model, {} epochs for each training in {}, batch {}, {} seed{}, measured on {} at {}.",
+      first["config"].value("epochs", 0), first["config"].value("precision", "f32"),
+      first["config"].value("batch", 0), seeds.size(), seeds.size() == 1 ? "" : "s",
+      machine.value("processor", "an unknown processor"), machine.value("time", "an unknown time"))});
   made.blocks.emplace_back(Commands{command});
   document.sections.push_back(std::move(made));
 

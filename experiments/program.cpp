@@ -65,6 +65,17 @@ void add_data_option(CLI::App& command, std::string& directory) {
   command.add_option("--data", directory, "Folder with the data sets (default: $LATHE_DATA, else ./data)");
 }
 
+void add_precision_option(CLI::App& command, Precision& precision) {
+  command
+      .add_option_function<std::string>(
+          "--precision", [&](const std::string& text) { precision = parse_precision(text); },
+          "What convolutions and linear layers multiply in while training: f32, or bf16 with sums and "
+          "weights in "
+          "f32, which needs AVX-512 and is fast on processors with AMX or AVX512-BF16 only")
+      ->check(CLI::IsMember({"f32", "bf16"}))
+      ->default_str(std::string(to_string(precision)));
+}
+
 int run_program(CLI::App& app, int argc, char** argv, FunctionRef<int()> body) {
   app.set_version_flag("--version", std::string("lathe ") + kVersion);
   try {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <lathe/base/function_ref.h>
+#include <lathe/core/precision.h>
 
 #include <CLI/CLI.hpp>
 
@@ -19,6 +20,9 @@ void add_common_options(CLI::App& command, CommonOptions& options);
 
 /// Adds --data.
 void add_data_option(CLI::App& command, std::string& directory);
+
+/// Adds --precision, of training.
+void add_precision_option(CLI::App& command, Precision& precision);
 
 /// Parses the command line, then runs `body`. Returns the exit code: body's; 0 after --help and --version; 2
 /// with one line on stderr for wrong usage; 1 with one line for an Error.

@@ -168,6 +168,7 @@ class Builder {
                                                                   : " (real data)"));
     add("epochs", values_of(rows, "config", "epochs"));
     add("batch", values_of(rows, "config", "batch"));
+    add("precision of training", values_of(rows, "config", "precision"));
     add("training images", values_of(rows, "config", "train_limit") == "0"
                                ? "all"
                                : "the first " + values_of(rows, "config", "train_limit"));

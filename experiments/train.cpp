@@ -229,6 +229,7 @@ std::optional<TrainedModel> train_model(const CellConfig& config, const Kind& ki
                                                      .hard_weight = recipe.hard_weight,
                                                      .cache = recipe.shift_pixels == 0 && !recipe.flip})
                            : optim::Loss{},
+       .precision = config.precision,
        .checkpoint = folder.checkpoint(id),
        .model_name = task.head == nullptr ? config.base : "",
        .interrupt = options.interrupt});

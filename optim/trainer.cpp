@@ -73,6 +73,7 @@ Fingerprint make_fingerprint(const layers::Module& model, const Optimizer& optim
       {"loss",
        options.loss ? "custom" : fmt::format("cross_entropy(label_smoothing={})", options.label_smoothing)},
       {"training set", data(train)},
+      {"precision", std::string(to_string(options.precision))},
       {"batch", fmt::format("{}", loading.batch)},
       {"shuffle", fmt::format("{}", loading.shuffle)},
       {"seed", fmt::format("{}", loading.seed)},
@@ -192,7 +193,7 @@ class Trainer::Run {
     state_.eligible = true;
     begin(&Callback::step_begin);
     optimizer_.clear_grads();
-    const Tensor logits = model_(batch.images);
+    const Tensor logits = forward(batch.images);
     const Tensor loss = loss_(logits, batch);
     const float value = loss.item();
     const bool watch = options_.stop_on_non_finite;
@@ -211,6 +212,11 @@ class Trainer::Run {
     end(&Callback::step_end);
     ++progress_.step;
     ++progress_.step_in_epoch;
+  }
+
+  Tensor forward(const Tensor& images) {
+    const PrecisionScope scope(options_.precision);
+    return model_(images);
   }
 
   /// False when interrupted.
@@ -302,6 +308,7 @@ Trainer::Trainer(layers::Module& model, Optimizer& optimizer, Options options)
         "trainer: label_smoothing is {}, expected 0 <= label_smoothing < 1", options_.label_smoothing);
   check(!options_.loss || options_.label_smoothing == 0,
         "trainer: label_smoothing belongs to the default loss, but a loss is given");
+  check_supported(options_.precision);
   check(options_.checkpoint_every >= 0, "trainer: checkpoint_every is {}, expected at least 0",
         options_.checkpoint_every);
   check(options_.checkpoint_every == 0 || !options_.checkpoint.empty(),

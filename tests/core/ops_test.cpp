@@ -1,4 +1,3 @@
-#include "../../core/kernels/onednn/bf16.h"
 #include "../../core/kernels/simd/simd.h"
 #include "support/op_cases.h"
 #include "support/threads.h"
@@ -186,7 +185,7 @@ OpCase in_bf16(OpCase c) {
 
 TEST_CASE(
     "products in bf16 equal those of rounded numbers by plain loops, other operations stay as they are") {
-  if (!kernels::onednn::has_bf16()) {
+  if (!is_supported(Precision::bf16)) {
     MESSAGE("this processor has no bf16");
     return;
   }

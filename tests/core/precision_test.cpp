@@ -1,4 +1,3 @@
-#include "../../core/kernels/onednn/bf16.h"
 #include "support/errors.h"
 #include "support/op_cases.h"
 
@@ -20,7 +19,7 @@ TEST_CASE("a precision has a name, and an unknown name an error that lists them"
 
 TEST_CASE("a processor without bf16 says what is missing") {
   check_supported(Precision::f32);
-  if (kernels::onednn::has_bf16()) {
+  if (is_supported(Precision::bf16)) {
     MESSAGE("this processor has bf16; the test core-without-avx512 makes oneDNN behave like one without");
     return;
   }
@@ -30,7 +29,7 @@ TEST_CASE("a processor without bf16 says what is missing") {
 }
 
 TEST_CASE("a scope holds for its thread, and the precision before it comes back") {
-  if (!kernels::onednn::has_bf16()) {
+  if (!is_supported(Precision::bf16)) {
     MESSAGE("this processor has no bf16");
     return;
   }
@@ -69,7 +68,7 @@ std::pair<Tensor, Tensor> gradients(Precision forward, Precision backward) {
 bool equal(const Tensor& a, const Tensor& b) { return std::ranges::equal(a.raw(), b.raw()); }
 
 TEST_CASE("a gradient is computed in the precision that its operation had") {
-  if (!kernels::onednn::has_bf16()) {
+  if (!is_supported(Precision::bf16)) {
     MESSAGE("this processor has no bf16");
     return;
   }

@@ -1,4 +1,3 @@
-#include "../../core/kernels/onednn/bf16.h"
 #include "support/op_cases.h"
 #include "support/threads.h"
 
@@ -76,7 +75,7 @@ class Network {
 /// Those that this processor has.
 std::vector<Precision> precisions() {
   std::vector<Precision> result{Precision::f32};
-  if (kernels::onednn::has_bf16()) result.push_back(Precision::bf16);
+  if (is_supported(Precision::bf16)) result.push_back(Precision::bf16);
   return result;
 }
 

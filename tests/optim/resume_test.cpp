@@ -131,6 +131,20 @@ TEST_CASE("a run interrupted after every single step ends in the same bytes") {
   check_same(parts.path(), whole.path());
 }
 
+TEST_CASE("a run in bf16 that was interrupted ends in the same bytes") {
+  if (!is_supported(Precision::bf16)) {
+    MESSAGE("this processor has no bf16");
+    return;
+  }
+  const TemporaryFolder whole, parts;
+  for (const auto& [folder, stop] : {std::pair(&whole, -1), std::pair(&parts, 7), std::pair(&parts, -1)}) {
+    Program program(folder->path());
+    program.options.precision = Precision::bf16;
+    program.run(stop);
+  }
+  check_same(parts.path(), whole.path());
+}
+
 TEST_CASE("a run interrupted in an evaluation makes the evaluation again") {
   struct InterruptEvaluation : Callback {
     std::atomic<bool>& flag;
@@ -225,6 +239,9 @@ TEST_CASE("a checkpoint of another run is refused with what differs") {
                 "constant(learning_rate=0.5) here");
   check_message(message_of([](Program& p) { p.options.max_grad_norm = 2; }),
                 "max_grad_norm is 1 there, 2 here");
+  if (is_supported(Precision::bf16))
+    check_message(message_of([](Program& p) { p.options.precision = Precision::bf16; }),
+                  "precision is f32 there, bf16 here");
   check_message(message_of([](Program& p) { p.options.label_smoothing = 0; }),
                 "loss is cross_entropy(label_smoothing=0.1)");
   check_message(message_of([](Program& p) {

@@ -1,4 +1,5 @@
 #include <lathe/core/ops.h>
+#include <lathe/core/precision.h>
 #include <lathe/layers/checkpoint.h>
 #include <lathe/optim/trainer.h>
 #include <support/errors.h>
@@ -34,6 +35,12 @@ class Recorder : public Callback {
   std::vector<std::string>& log_;
 };
 
+/// Those that this processor has.
+std::vector<Precision> precisions() {
+  if (is_supported(Precision::bf16)) return {Precision::f32, Precision::bf16};
+  return {Precision::f32};
+}
+
 /// Weights after so many steps of the Trainer.
 std::vector<layers::NamedTensor> trained(Trainer::Options options, std::int64_t images = 64) {
   const auto model = tiny_model();
@@ -45,37 +52,48 @@ std::vector<layers::NamedTensor> trained(Trainer::Options options, std::int64_t 
 }  // namespace
 
 TEST_CASE("training lowers the loss and learns the task") {
-  const auto model = tiny_model();
-  Adam adam(model->parameters(), {.learning_rate = 0.01f});
-  const auto train = spots(320), validation = spots(160, 2);
-  const double loss_before = evaluate(*model, validation).loss;
-  Trainer trainer(*model, adam, {.epochs = 6});
-  const Trainer::Result result = trainer.fit(train, &validation);
-  CHECK(result.steps == 120);
-  CHECK(!result.interrupted);
-  CHECK(result.stop_reason.empty());
-  CHECK(result.train.samples == 320);
-  CHECK(result.validation.samples == 160);
-  CHECK(result.validation.loss < 0.5 * loss_before);
-  CHECK(result.validation.accuracy > 0.9);
-  CHECK(result.seconds > 0);
-  CHECK(result.validation.loss == evaluate(*model, validation).loss);
-  CHECK(model->training());
+  for (const Precision precision : precisions()) {
+    CAPTURE(to_string(precision));
+    const auto model = tiny_model();
+    Adam adam(model->parameters(), {.learning_rate = 0.01f});
+    const auto train = spots(320), validation = spots(160, 2);
+    const double loss_before = evaluate(*model, validation).loss;
+    Trainer trainer(*model, adam, {.epochs = 6, .precision = precision});
+    const Trainer::Result result = trainer.fit(train, &validation);
+    CHECK(result.steps == 120);
+    CHECK(!result.interrupted);
+    CHECK(result.stop_reason.empty());
+    CHECK(result.train.samples == 320);
+    CHECK(result.validation.samples == 160);
+    CHECK(result.validation.loss < 0.5 * loss_before);
+    CHECK(result.validation.accuracy > 0.9);
+    CHECK(result.seconds > 0);
+    CHECK(result.validation.loss == evaluate(*model, validation).loss);
+    CHECK(model->training());
+  }
 }
 
 TEST_CASE("a loop written by hand does the same as the trainer") {
-  const auto model = tiny_model();
-  Adam optimizer(model->parameters(), {.learning_rate = 0.01f});
-  const auto loader = spots(64);
-  for (int epoch = 0; epoch < 2; ++epoch) {
-    auto batches = loader.epoch(epoch);
-    while (auto batch = batches.next()) {
-      optimizer.clear_grads();
-      cross_entropy((*model)(batch->images), batch->labels).backward();
-      optimizer.step();
+  for (const Precision precision : precisions()) {
+    CAPTURE(to_string(precision));
+    const auto model = tiny_model();
+    Adam optimizer(model->parameters(), {.learning_rate = 0.01f});
+    const auto loader = spots(64);
+    for (int epoch = 0; epoch < 2; ++epoch) {
+      auto batches = loader.epoch(epoch);
+      while (auto batch = batches.next()) {
+        optimizer.clear_grads();
+        const auto forward = [&] {
+          const PrecisionScope scope(precision);
+          return (*model)(batch->images);
+        };
+        cross_entropy(forward(), batch->labels).backward();
+        optimizer.step();
+      }
     }
+    CHECK(same_bytes(layers::weights(*model), trained({.epochs = 2, .precision = precision})));
+    CHECK(same_bytes(layers::weights(*model), trained({.epochs = 2})) == (precision == Precision::f32));
   }
-  CHECK(same_bytes(layers::weights(*model), trained({.epochs = 2})));
 }
 
 TEST_CASE("two runs with the same seeds give the same bytes") {
@@ -301,4 +319,6 @@ TEST_CASE("options out of range are named at construction") {
               "label_smoothing belongs to the default loss");
   CHECK_ERROR((make({.checkpoint = "x", .checkpoint_every = -1}), 0), "checkpoint_every is -1");
   CHECK_ERROR((make({.checkpoint_every = 5}), 0), "checkpoint_every is 5, but there is no checkpoint path");
+  if (!is_supported(Precision::bf16))
+    CHECK_ERROR((make({.precision = Precision::bf16}), 0), "it needs AVX-512 (F, BW, DQ, VL); use f32");
 }

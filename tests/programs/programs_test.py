@@ -14,6 +14,7 @@ import tempfile
 import time
 import unittest
 
+CPU_FLAGS = pathlib.Path("/proc/cpuinfo").read_text() if os.path.exists("/proc/cpuinfo") else ""
 BIN = pathlib.Path(os.environ["LATHE_BIN"])
 # Small enough for a test, large enough that the accuracies mean something.
 GRID = ["--dataset", "synthetic-digits", "--bases", "tutorial", "--kinds", "baseline", "--epochs", "2", "--quick", "--threads", "2"]
@@ -409,6 +410,35 @@ class Programs(unittest.TestCase):
     def test_settings_that_differ_from_a_finished_cell_are_an_error(self):
         result = run("lathe-mnist-report", *GRID, "--batch", "64", "--out", self.out)
         self.assert_one_line(result, 1, "other settings", "--out")
+        for old in (False, True):
+            if old:  # made when there was no choice of precision
+                file, = (self.out / "cells").iterdir()
+                cell = json.loads(file.read_text())
+                self.assertEqual(cell["config"].pop("precision"), "f32")
+                file.write_text(json.dumps(cell))
+            self.assertEqual(run("lathe-mnist-report", *GRID, "--quiet", "--out", self.out).returncode, 0)
+            result = run("lathe-mnist-report", *GRID, "--precision", "bf16", "--out", self.out)
+            self.assert_one_line(result, 1, "other settings", '"precision":"bf16"')
+
+    def test_bf16_is_refused_before_any_work_where_the_processor_has_none(self):
+        out = self.folder / "bf16"
+        without = {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+        for arguments in (["lathe-mnist-report", *GRID], ["lathe-method-table", "--dataset", "synthetic-digits"], ["lathe-cats-vs-dogs", "--quick"]):
+            result = run(*arguments, "--precision", "bf16", "--out", out, env=without)
+            self.assert_one_line(result, 1, "precision bf16", "it needs AVX-512", "use f32")
+            self.assertFalse(out.exists())
+        self.assert_one_line(run("lathe-mnist-report", "--precision", "f16"), 2, "--precision", "bf16")
+
+    @unittest.skipUnless("avx512vl" in CPU_FLAGS, "no bf16 without AVX-512")
+    def test_a_grid_trains_in_bf16_and_says_so(self):
+        out = self.folder / "in-bf16"
+        result = run("lathe-mnist-report", *GRID, "--precision", "bf16", "--out", out)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        cell = json.loads((out / "cells/tutorial_baseline_s0.json").read_text())
+        self.assertEqual(cell["config"]["precision"], "bf16")
+        self.assertGreater(cell["results"]["float_acc"], 0.5)
+        self.assertNotEqual((out / "models/tutorial_baseline_s0.float.lathe").read_bytes(), self.float.read_bytes())
+        self.assertRegex((out / "report.md").read_text(), r"precision of training \| bf16")
 
     def test_results_that_cannot_be_written_are_an_error(self):
         (self.folder / "file").write_text("in the way")

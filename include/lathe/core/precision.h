@@ -11,7 +11,7 @@ namespace lathe {
 /// mantissa, the range of f32; to nearest, halves to even); products are summed in f32, and results are f32.
 /// The weights that an optimiser changes, biases, batch norm, the loss and everything else stay f32.
 /// Depthwise convolutions and layers of fewer than 16 inputs (the channels of a convolution) compute in f32
-/// either way: there bf16 is slower.
+/// either way: blocks of 16 are what is multiplied at once.
 enum class Precision : std::uint8_t { f32, bf16 };
 
 /// "f32" or "bf16".
@@ -19,8 +19,10 @@ std::string_view to_string(Precision precision);
 /// Throws Error naming what there is.
 Precision parse_precision(std::string_view text);
 
-/// Throws Error when this processor has no means for it, saying what is missing. f32 is always there; bf16
-/// needs AVX-512, and is fast with AMX or AVX512-BF16 only: elsewhere it is emulated, with the same rounding.
+/// Has this processor the means? f32 is always there; bf16 needs AVX-512. Without AMX or AVX512-BF16 it is
+/// emulated, which is slower than f32.
+bool is_supported(Precision precision);
+/// Throws Error unless it has, saying what is missing.
 void check_supported(Precision precision);
 
 /// What operations on this thread compute in; f32 outside of scopes.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <lathe/core/precision.h>
 #include <lathe/datasets/loader.h>
 #include <lathe/layers/checkpoint.h>
 #include <lathe/layers/module.h>
@@ -82,6 +83,8 @@ class Trainer {
     float max_grad_norm = 0;    ///< 0: no clipping
     float label_smoothing = 0;  ///< of the default loss, cross_entropy
     Loss loss = {};
+    /// Of the steps' convolutions and linear layers; evaluations and the loss are f32.
+    Precision precision = Precision::f32;
     /// Where the checkpoint for resuming is kept; empty: none. It is written at each epoch's end, and an
     /// existing one is gone on from, with the same results as if training had not stopped.
     std::filesystem::path checkpoint = {};
@@ -92,7 +95,7 @@ class Trainer {
     const std::atomic<bool>* interrupt = nullptr;
     bool stop_on_non_finite = true;  ///< false: go on after a loss that is not finite
   };
-  /// Throws Error naming the first option that is out of range.
+  /// Throws Error naming the first option that is out of range, or the precision that this processor has not.
   Trainer(layers::Module& model, Optimizer& optimizer, Options options);
   ~Trainer();
 
