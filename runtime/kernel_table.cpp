@@ -1,5 +1,7 @@
 #include "kernel_table.h"
 
+#include "kernels/palette.h"
+#include "kernels/real_add.h"
 #include "kernels/reference/reference.h"
 #include "prepare.h"
 #include "prepare_packed.h"
@@ -49,8 +51,14 @@ class Adder {
   std::vector<KernelEntry>& to_;
 };
 
+/// Kernels that not every level has.
+struct RareKernels {
+  Kernel palette_linear = nullptr;  // PaletteLinear
+  Kernel real_add = nullptr;        // RealAddI8
+};
+
 /// The entries of the vector kernels of a level.
-void add_fast(Level level, const FastKernels& k, std::vector<KernelEntry>& to) {
+void add_fast(Level level, const FastKernels& k, const RareKernels& rare, std::vector<KernelEntry>& to) {
   using namespace graph;
   const Adder add(level, &k.blocking, to);
   const auto add_pooled = [&](Dtype dtype, Prepare prepare, Kernel run,
@@ -91,6 +99,8 @@ void add_fast(Level level, const FastKernels& k, std::vector<KernelEntry>& to) {
   add(index_of<Conv2d>(), i16, i16, prepare_packed_conv_i16_wide, k.words.conv2d_wide, "conv2d_i16_wide");
   add(index_of<Linear>(), f32, f32, prepare_sparse_linear_f32, k.sparse.linear, "sparse_linear_f32").sparse =
       true;
+  if (rare.palette_linear != nullptr)
+    add(index_of<Linear>(), f32, f32, prepare_palette_linear_f32, rare.palette_linear, "palette_linear_f32");
   if (k.halves.linear != nullptr)
     add(index_of<Linear>(), f32, f32, prepare_half_linear_f32, k.halves.linear, "half_linear_f32");
   add(index_of<Linear>(), f32, f32, prepare_packed_linear_f32, k.floats.linear, "linear_f32");
@@ -121,6 +131,8 @@ void add_fast(Level level, const FastKernels& k, std::vector<KernelEntry>& to) {
   add(index_of<Activate>(), f32, f32, prepare_clamp, k.elements.clamp_f32, "clamp_f32", kInPlace);
   add(index_of<Activate>(), i8, i8, prepare_table_i8, k.elements.table_i8, "table_i8", kInPlace);
   add(index_of<Activate>(), i16, i16, prepare_table_i16, k.elements.table_i16, "table_i16", kInPlace);
+  if (rare.real_add != nullptr)
+    add(index_of<Add>(), i8, i8, prepare_real_add_i8, rare.real_add, "real_add_i8", kInPlace);
   add(index_of<Add>(), i8, i8, prepare_packed_add_i8, k.elements.add_i8, "add_i8", kInPlace);
   add(index_of<Add>(), i16, i16, prepare_packed_add_i16, k.elements.add_i16, "add_i16", kInPlace);
   add(index_of<Multiply>(), i16, i16, prepare_packed_multiply_i16, k.elements.multiply_i16, "multiply_i16",
@@ -232,16 +244,16 @@ std::vector<KernelEntry> make_table() {
   add_fast(Level::avx512,
            {avx512::kBlocking, avx512::kFloats, avx512::kHalves, avx512::kBytes, avx512::kWords,
             avx512::kSparse, avx512::kElements},
-           table);
+           {.palette_linear = avx512::kPaletteLinear, .real_add = avx512::kRealAdd}, table);
   add_fast(Level::avx2,
            {avx2::kBlocking, avx2::kFloats, avx2::kHalves, avx2::kBytes, avx2::kWords, avx2::kSparse,
             avx2::kElements},
-           table);
+           {.real_add = avx2::kRealAdd}, table);
 #endif
   add_fast(Level::portable,
            {portable::kBlocking, portable::kFloats, portable::kHalves, portable::kBytes, portable::kWords,
             portable::kSparse, portable::kElements},
-           table);
+           {}, table);
   add_reference(table);
   add_reference_wide(table);
   return table;

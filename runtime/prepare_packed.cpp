@@ -2,12 +2,14 @@
 
 #include "dynamic_layer.h"
 #include "integer_layer.h"
+#include "kernels/palette.h"
 #include "prepare.h"
 
 #include <lathe/base/half.h>
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <limits>
 #include <numeric>
 #include <vector>
@@ -142,10 +144,6 @@ const To* pack_block(const PackedConv& p, const ConvBlock& block, std::span<cons
   }
   return packed.data();
 }
-
-}  // namespace
-
-namespace {
 
 enum class Zeros : std::uint8_t { multiplied, left_out };
 
@@ -360,29 +358,90 @@ PackedLinear linear_geometry(const Site& site, std::int32_t most) {
   return p;
 }
 
-}  // namespace
+/// A layer of floats without its weights.
+PackedLinear linear_f32(const Site& site, Store& store) {
+  PackedLinear p = linear_geometry(site, site.blocking->outputs_f32);
+  p.clamp = clamp_of(std::get<graph::Linear>(site.op).activation);
+  const auto bias = store.array<float>(static_cast<std::size_t>(round_up(p.outputs, kLanes)));
+  if (site.size() > 2) std::ranges::copy(constant<float>(site, 2), bias.begin());
+  p.bias = bias.data();
+  return p;
+}
 
-namespace {
+Prepared prepared_linear(const Site& site, const PackedLinear& p, const void* params) {
+  return {
+      .params = params, .units = site.output_shape()[0], .scratch_bytes = round_up(p.outputs, kLanes) * 4};
+}
 
 template <typename Weight>
 bool prepare_linear_of(std::span<const Weight> weight, const Site& site, Store& store, Prepared& prepared) {
-  PackedLinear p = linear_geometry(site, site.blocking->outputs_f32);
-  p.clamp = clamp_of(std::get<graph::Linear>(site.op).activation);
+  PackedLinear p = linear_f32(site, store);
   p.weight = pack_linear<Weight>(p, weight, site.blocking->dot_f32, store);
-  const auto padded = static_cast<std::size_t>(round_up(p.outputs, kLanes));
-  const auto bias = store.array<float>(padded);
-  if (site.size() > 2) std::ranges::copy(constant<float>(site, 2), bias.begin());
-  p.bias = bias.data();
-  prepared = {.params = store.keep(p),
-              .units = site.output_shape()[0],
-              .scratch_bytes = static_cast<std::int64_t>(padded) * 4};
+  prepared = prepared_linear(site, p, store.keep(p));
   return true;
+}
+
+/// The different weights in rising order; empty where they are more than sixteen, or not all finite.
+std::vector<float> colors_of(std::span<const float> weight) {
+  std::vector<float> colors;
+  for (const float w : weight) {
+    const auto at = std::ranges::lower_bound(colors, w);
+    if (at != colors.end() && *at == w) continue;
+    if (!std::isfinite(w) || colors.size() == kPaletteColors) return {};
+    colors.insert(at, w);
+  }
+  return colors;
+}
+
+/// Indices of the weights as PaletteLinear has them; those that do not exist are `padding`.
+const std::uint32_t* pack_indices(const PackedLinear& p, std::span<const std::uint8_t> index,
+                                  std::int32_t vector, std::uint32_t padding, Store& store) {
+  const std::int64_t together = std::int64_t{vector} * kPaletteSteps,
+                     blocks = (p.inputs + together - 1) / together;
+  const auto packed = store.array<std::uint32_t>(static_cast<std::size_t>(blocks * vector * p.outputs));
+  auto to = packed.begin();
+  for (std::int64_t first = 0; first < p.outputs; first += p.group) {
+    const std::int64_t last = std::min<std::int64_t>(first + p.group, p.outputs);
+    for (std::int64_t block = 0; block < blocks; ++block) {
+      for (std::int64_t o = first; o < last; ++o) {
+        for (std::int64_t lane = 0; lane < vector; ++lane, ++to) {
+          for (int s = 0; s < kPaletteSteps; ++s) {
+            const std::int64_t i = block * together + s * vector + lane;
+            *to |= (i < p.inputs ? index[static_cast<std::size_t>(o * p.inputs + i)] : padding) << (4 * s);
+          }
+        }
+      }
+    }
+  }
+  return packed.data();
 }
 
 }  // namespace
 
 bool prepare_packed_linear_f32(const Site& site, Store& store, Prepared& prepared) {
   return prepare_linear_of(constant<float>(site, 1), site, store, prepared);
+}
+bool prepare_palette_linear_f32(const Site& site, Store& store, Prepared& prepared) {
+  // Weights that the second-level cache holds are fetched faster than they are looked up: 1 MiB, of halves
+  // twice as many.
+  constexpr std::size_t kFewestFloats = 256 * 1024, kFewestHalves = 2 * kFewestFloats;
+  const auto weight = constant<float>(site, 1);
+  if (weight.size() < kFewestFloats) return false;
+  if (weight.size() < kFewestHalves && !halves_of(weight).empty()) return false;
+  const std::vector<float> colors = colors_of(weight);
+  if (colors.empty()) return false;
+  std::vector<std::uint8_t> index;
+  for (const float w : weight)
+    index.push_back(static_cast<std::uint8_t>(std::ranges::lower_bound(colors, w) - colors.begin()));
+  PaletteLinear palette{.layer = linear_f32(site, store), .colors = {}};
+  std::ranges::copy(colors, palette.colors);
+  // Times the 0 beyond the inputs, a weight that is not negative gives the 0 of the dense kernel.
+  const auto padding = std::ranges::find_if(colors, [](float w) { return w >= 0; }) - colors.begin();
+  palette.layer.weight =
+      pack_indices(palette.layer, index, site.blocking->dot_f32,
+                   static_cast<std::uint32_t>(std::min<std::ptrdiff_t>(padding, 15)), store);
+  prepared = prepared_linear(site, palette.layer, store.keep(palette));
+  return true;
 }
 bool prepare_half_linear_f32(const Site& site, Store& store, Prepared& prepared) {
   const std::vector<std::uint16_t> weight = halves_of(constant<float>(site, 1));

@@ -9,25 +9,27 @@ namespace lathe::runtime {
 
 struct ConvSite;
 
-// prepare_packed.cpp
-bool prepare_packed_conv_f32(const Site& site, Store& store,
-                             Prepared& prepared);  // PackedConv, also with pool
-bool prepare_packed_conv_i8(const Site& site, Store& store,
-                            Prepared& prepared);  // PackedConv, also with pool
-bool prepare_packed_conv_i16(const Site& site, Store& store, Prepared& prepared);  // also with pool
+// prepare_packed.cpp: convolutions, also with pool (PackedConv)
+bool prepare_packed_conv_f32(const Site& site, Store& store, Prepared& prepared);
+bool prepare_packed_conv_i8(const Site& site, Store& store, Prepared& prepared);
+bool prepare_packed_conv_i16(const Site& site, Store& store, Prepared& prepared);
 bool prepare_packed_conv_i16_wide(const Site& site, Store& store, Prepared& prepared);
 bool prepare_packed_conv_dynamic(const Site& site, Store& store, Prepared& prepared);  // PackedDynamic
-bool prepare_packed_linear_dynamic(const Site& site, Store& store, Prepared& prepared);
-bool prepare_packed_linear_f32(const Site& site, Store& store, Prepared& prepared);  // PackedLinear
-// PackedConv without the steps of sixteen channels whose weights are all 0; also with pool
+// without the steps of sixteen channels whose weights are all 0
 bool prepare_block_conv_f32(const Site& site, Store& store, Prepared& prepared);
 bool prepare_block_conv_i8(const Site& site, Store& store, Prepared& prepared);
 bool prepare_block_conv_i16(const Site& site, Store& store, Prepared& prepared);
-// The same with weights that are all halves and so many that fetching them takes the time.
+// with weights that are all halves and so many that fetching them takes the time
 bool prepare_half_conv_f32(const Site& site, Store& store, Prepared& prepared);
+
+// prepare_packed.cpp: linear layers (PackedLinear)
+bool prepare_packed_linear_f32(const Site& site, Store& store, Prepared& prepared);
+bool prepare_packed_linear_i8(const Site& site, Store& store, Prepared& prepared);
+bool prepare_packed_linear_i16(const Site& site, Store& store, Prepared& prepared);
+bool prepare_packed_linear_dynamic(const Site& site, Store& store, Prepared& prepared);  // PackedDynamic
 bool prepare_half_linear_f32(const Site& site, Store& store, Prepared& prepared);
-bool prepare_packed_linear_i8(const Site& site, Store& store, Prepared& prepared);   // PackedLinear
-bool prepare_packed_linear_i16(const Site& site, Store& store, Prepared& prepared);  // PackedLinear
+// with weights that are at most sixteen different numbers
+bool prepare_palette_linear_f32(const Site& site, Store& store, Prepared& prepared);  // PaletteLinear
 
 /// Does a 2x2 pool with stride 2 and no padding follow?
 bool poolable(const Site& site, const ConvSite& conv);
@@ -47,6 +49,7 @@ bool prepare_packed_global_pool_i16(const Site& site, Store& store, Prepared& pr
 
 // prepare_pairs.cpp
 bool prepare_packed_add_i8(const Site& site, Store& store, Prepared& prepared);   // PackedAdd
+bool prepare_real_add_i8(const Site& site, Store& store, Prepared& prepared);     // RealAddI8
 bool prepare_packed_add_i16(const Site& site, Store& store, Prepared& prepared);  // PackedAddWide
 // PackedMultiply
 bool prepare_packed_multiply_i8(const Site& site, Store& store, Prepared& prepared);

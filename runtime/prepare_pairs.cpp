@@ -1,4 +1,6 @@
 #include "integer_layer.h"
+#include "kernels/real_add.h"
+#include "kernels/reference/reference.h"
 #include "prepare.h"
 #include "prepare_packed.h"
 #include "real_rescale.h"
@@ -79,6 +81,33 @@ bool prepare_packed_add_i8(const Site& site, Store& store, Prepared& prepared) {
   }
   if (p.rescale == nullptr || p.align == nullptr) return false;
   prepared = {.params = store.keep(p), .units = site.output_shape().size()};
+  return true;
+}
+
+bool prepare_real_add_i8(const Site& site, Store& store, Prepared& prepared) {
+  constexpr std::size_t kCodes = 256;
+  Store draft;
+  Prepared fixed;
+  prepare_add_i8(site, draft, fixed);
+  const auto a = draft.array<std::int8_t>(kCodes * kCodes), b = draft.array<std::int8_t>(kCodes * kCodes),
+             sums = draft.array<std::int8_t>(kCodes * kCodes);
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    a[i] = static_cast<std::int8_t>(static_cast<int>(i % kCodes) - 128);
+    b[i] = static_cast<std::int8_t>(static_cast<int>(i / kCodes) - 128);
+  }
+  reference::add_i8({.params = fixed.params, .input = a.data(), .second = b.data(), .output = sums.data()},
+                    {0, static_cast<std::int64_t>(sums.size())});
+  const auto& limits = *static_cast<const AddI8*>(fixed.params);
+  const double out = scale_of(site.result());
+  const std::optional<RealAdd> real = find_real_add(
+      scale_of(site.input(0)) / out, scale_of(site.input(1)) / out, sums, limits.low, limits.high);
+  if (!real) return false;
+  const RealAddI8 params{.first = real->first,
+                         .second = real->second,
+                         .offset = real->offset,
+                         .low = limits.low,
+                         .high = limits.high};
+  prepared = {.params = store.keep(params), .units = site.output_shape().size()};
   return true;
 }
 

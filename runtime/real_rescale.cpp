@@ -169,4 +169,66 @@ std::optional<RealRescale> find_real_rescale(const FixedRescale& fixed) {
   return best;
 }
 
+namespace {
+
+/// Calls visit(a, b, code) for all pairs of codes until it returns false; returns whether it never did.
+template <typename Visit>
+bool for_all_pairs(std::span<const std::int8_t> codes, Visit&& visit) {
+  std::size_t i = 0;
+  for (int b = -128; b < 128; ++b) {
+    for (int a = -128; a < 128; ++a, ++i)
+      if (!visit(a, b, std::int32_t{codes[i]})) return false;
+  }
+  return true;
+}
+
+/// The offset in the middle of those that give all codes, were arithmetic exact; none if there is none.
+std::optional<double> middle_offset(double first, double second, std::span<const std::int8_t> codes,
+                                    std::int32_t low, std::int32_t high) {
+  double least = -std::numeric_limits<double>::infinity(), most = std::numeric_limits<double>::infinity();
+  for_all_pairs(codes, [&](int a, int b, std::int32_t code) {
+    const double sum = a * first + b * second;
+    if (code > low) least = std::max(least, code - 0.5 - sum);
+    if (code < high) most = std::min(most, code + 0.5 - sum);
+    return true;
+  });
+  if (!std::isfinite(least) || !std::isfinite(most) || least > most) return {};
+  return (least + most) / 2;
+}
+
+bool gives_all(const RealAdd& real, std::span<const std::int8_t> codes, std::int32_t low, std::int32_t high) {
+  constexpr float kLargest = 1 << 30;  // that kernels convert
+  return for_all_pairs(codes, [&](int a, int b, std::int32_t code) {
+    const float value = std::fma(static_cast<float>(a), real.first,
+                                 std::fma(static_cast<float>(b), real.second, real.offset));
+    return std::abs(value) < kLargest && std::clamp<std::int64_t>(std::lrint(value), low, high) == code;
+  });
+}
+
+/// `value` moved by so many steps of single precision.
+float moved(double value, int steps) {
+  auto result = static_cast<float>(value);
+  for (; steps > 0; --steps) result = std::nextafter(result, std::numeric_limits<float>::infinity());
+  for (; steps < 0; ++steps) result = std::nextafter(result, 0.f);
+  return result;
+}
+
+}  // namespace
+
+std::optional<RealAdd> find_real_add(double first, double second, std::span<const std::int8_t> codes,
+                                     std::int32_t low, std::int32_t high) {
+  constexpr int kSteps[] = {0, 1, -1, 2, -2};
+  for (const int i : kSteps) {
+    for (const int k : kSteps) {
+      RealAdd real{.first = moved(first, i), .second = moved(second, k)};
+      const auto offset =
+          middle_offset(static_cast<double>(real.first), static_cast<double>(real.second), codes, low, high);
+      if (!offset) continue;
+      real.offset = static_cast<float>(*offset);
+      if (gives_all(real, codes, low, high)) return real;
+    }
+  }
+  return {};
+}
+
 }  // namespace lathe::runtime

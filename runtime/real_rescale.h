@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 
 namespace lathe::runtime {
 
@@ -34,5 +35,16 @@ struct FixedRescale {
 /// fma and rounding do), so it is enough to compare them at the two sides of each of the steps between codes,
 /// which are at known accumulators.
 std::optional<RealRescale> find_real_rescale(const FixedRescale& fixed);
+
+/// Sum of two 8-bit codes in single precision: code = nearest(fma(a, first, fma(b, second, offset))), ties to
+/// even, saturated.
+struct RealAdd {
+  float first = 0, second = 0, offset = 0;
+};
+
+/// Factors near the given ones, and an offset, that give codes[(b + 128) * 256 + a + 128], which are
+/// saturated to the limits, for all pairs of codes; none if none are found. All pairs are tried.
+std::optional<RealAdd> find_real_add(double first, double second, std::span<const std::int8_t> codes,
+                                     std::int32_t low, std::int32_t high);
 
 }  // namespace lathe::runtime

@@ -273,6 +273,45 @@ TEST_CASE("the other kernels of every level equal the reference") {
       CHECK(kernels.contains(std::string(name) + std::string(to_string(level))));
 }
 
+TEST_CASE("every pair of 8-bit codes has the reference's sum at every level") {
+  constexpr std::int64_t kCodes = 256, kRest = 13;  // codes behind whole vectors
+  const Shape shape{1, kCodes, kCodes + kRest, 1};
+  std::set<std::string> kernels;
+  Rng rng(17);
+  for (int trial = 0; trial < 12; ++trial) {
+    const auto any = [&](float low, float high) {
+      return Quantization{{rng.uniform(low, high)}, static_cast<std::int32_t>(rng.below(256)) - 128};
+    };
+    Maker maker(1);
+    const auto activation = trial % 3 == 0   ? Activation::relu
+                            : trial % 3 == 1 ? Activation::relu6
+                                             : Activation::none;
+    const ValueId a = maker.input(shape, Dtype::i8, any(0.01f, 0.1f));
+    const ValueId b = maker.input(shape, Dtype::i8, trial == 0 ? codes(0.25f, 3) : any(0.01f, 0.1f));
+    const Graph graph = maker.finish(maker.node(Add{activation}, {a, b}, "add", any(0.05f, 0.15f)));
+    const auto sums = [&](Level level) {
+      lathe::runtime::Plan plan(graph, {.level = level});
+      kernels.insert(plan.steps()[0].kernel);
+      for (std::int64_t i = 0; i < shape.size(); ++i) {
+        const auto at = static_cast<std::size_t>(i);
+        plan.input<std::int8_t>(0)[at] = static_cast<std::int8_t>(i % (kCodes + kRest));
+        plan.input<std::int8_t>(1)[at] = static_cast<std::int8_t>(i / (kCodes + kRest));
+      }
+      plan.run();
+      const auto out = plan.output<std::int8_t>();
+      return std::vector<std::int8_t>(out.begin(), out.end());
+    };
+    const auto expected = sums(Level::reference);
+    for (const Level level : fast_levels()) {
+      CAPTURE(to_string(level));
+      CAPTURE(trial);
+      CHECK(sums(level) == expected);
+    }
+  }
+  for (const Level level : fast_levels())
+    CHECK(kernels.contains("real_add_i8_" + std::string(to_string(level))) == (level >= Level::avx2));
+}
+
 TEST_CASE("layers that quantize their input give the reference's numbers at every level") {
   std::set<std::string> kernels;
   std::uint64_t seed = 7;

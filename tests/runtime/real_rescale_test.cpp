@@ -4,6 +4,7 @@
 #include <lathe/base/random.h>
 
 #include <doctest/doctest.h>
+#include <vector>
 
 #include <algorithm>
 #include <cmath>
@@ -76,4 +77,26 @@ TEST_CASE("no rescaling in floats is found for tiny factors") {
   CHECK(find_real_rescale(fixed));
   fixed.shift = 20;
   CHECK_FALSE(find_real_rescale(fixed));
+}
+
+TEST_CASE(
+    "no sum in floats is found where halves go away from zero, for codes that are none, and for huge "
+    "factors") {
+  std::vector<std::int8_t> codes(65536);
+  const auto fill = [&](auto&& sum) {
+    for (std::size_t i = 0; i < codes.size(); ++i) {
+      const double value = sum(static_cast<int>(i % 256) - 128, static_cast<int>(i / 256) - 128);
+      codes[i] = static_cast<std::int8_t>(std::clamp(std::round(value), -128., 127.));
+    }
+  };
+  fill([](int a, int b) { return 0.3013177 * a + 0.7071068 * b - 3.2311; });
+  const auto real = lathe::runtime::find_real_add(0.3013177, 0.7071068, codes, -128, 127);
+  REQUIRE(real);
+  CHECK(std::abs(static_cast<double>(real->offset) + 3.2311) < 0.001);
+  codes[77] ^= 1;
+  CHECK_FALSE(lathe::runtime::find_real_add(0.3013177, 0.7071068, codes, -128, 127));
+  fill([](int a, int b) { return (a + b) / 2.; });
+  CHECK_FALSE(lathe::runtime::find_real_add(0.5, 0.5, codes, -128, 127));
+  fill([](int a, int b) { return 1e9 * a + 1.1e9 * b + 0.3e9; });
+  CHECK_FALSE(lathe::runtime::find_real_add(1e9, 1.1e9, codes, -128, 127));  // kernels do not convert those
 }

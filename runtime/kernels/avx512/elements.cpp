@@ -9,5 +9,6 @@ constexpr Blocking kBlocking = make_blocking<F32, I8, I16>();
 constexpr ElementKernels kElements = make_elements<F32, I8, I16>({.table_i8 = shuffled_table_i8,
                                                                   .quantize_f32_i8 = quantize_f32_i8,
                                                                   .quantize_f32_i16 = quantize_f32_i16});
+constexpr Kernel kRealAdd = real_add;
 
 }  // namespace lathe::runtime::avx512

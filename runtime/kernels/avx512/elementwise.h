@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../real_add.h"
 #include "codes.h"
 
 /// Kernels that are worth writing by hand for AVX-512.
@@ -94,6 +95,43 @@ inline void quantize_f32_i16(const Call& call, Range elements) noexcept {
     const __m256i second = rounded(_mm512_extractf32x8_ps(value, 1));
     const __m512i codes = _mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1);
     _mm256_mask_storeu_epi16(out + i, mask, _mm512_cvtsepi32_epi16(codes));
+  }
+}
+
+/// kernels/real_add.h; 64 codes at a time, packed within quarters of a register.
+inline void real_add(const Call& call, Range elements) noexcept {
+  const auto& p = *static_cast<const RealAddI8*>(call.params);
+  const auto *a = static_cast<const std::int8_t*>(call.input),
+             *b = static_cast<const std::int8_t*>(call.second);
+  auto* out = static_cast<std::int8_t*>(call.output);
+  const __m512 first = _mm512_set1_ps(p.first), second = _mm512_set1_ps(p.second);
+  const __m512 offset = _mm512_set1_ps(p.offset);
+  const __m512i low = _mm512_set1_epi8(static_cast<char>(p.low)),
+                high = _mm512_set1_epi8(static_cast<char>(p.high));
+  const auto sum = [&](__m128i x, __m128i y) __attribute__((always_inline)) {
+    const __m512 real_x = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(x));
+    const __m512 real_y = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(y));
+    return _mm512_cvtps_epi32(_mm512_fmadd_ps(real_x, first, _mm512_fmadd_ps(real_y, second, offset)));
+  };
+  const auto sixteen = [&](std::int64_t i) __attribute__((always_inline)) {
+    return sum(_mm_loadu_si128(static_cast<const __m128i*>(static_cast<const void*>(a + i))),
+               _mm_loadu_si128(static_cast<const __m128i*>(static_cast<const void*>(b + i))));
+  };
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  std::int64_t i = elements.begin;
+  for (; i + 64 <= elements.end; i += 64) {
+    const __m512i packed = _mm512_packs_epi16(_mm512_packs_epi32(sixteen(i), sixteen(i + 16)),
+                                              _mm512_packs_epi32(sixteen(i + 32), sixteen(i + 48)));
+    const __m512i limited = _mm512_min_epi8(_mm512_max_epi8(packed, low), high);
+    _mm512_storeu_si512(out + i, _mm512_permutexvar_epi32(order, limited));
+  }
+  for (; i < elements.end; i += 16) {
+    const __mmask16 mask = first_lanes(elements.end - i);
+    const __m128i codes =
+        _mm512_cvtsepi32_epi8(sum(_mm_maskz_loadu_epi8(mask, a + i), _mm_maskz_loadu_epi8(mask, b + i)));
+    _mm_mask_storeu_epi8(
+        out + i, mask,
+        _mm_min_epi8(_mm_max_epi8(codes, _mm512_castsi512_si128(low)), _mm512_castsi512_si128(high)));
   }
 }
 

@@ -66,6 +66,21 @@ void all_dots(Dots<V> dots, const typename V::In* x, int inputs, const typename 
   dots(x, inputs, weight, totals);
 }
 
+/// From the dot products of a sample to its outputs.
+template <class V>
+__attribute__((always_inline)) inline void finish_linear(const PackedLinear& p,
+                                                         const typename V::SumElement* totals,
+                                                         typename V::Out* out) {
+  const auto* bias = static_cast<const typename V::SumElement*>(p.bias);
+  const auto* scaling = static_cast<const typename V::Scaling*>(p.rescale);
+  for (int o = 0; o < p.outputs; o += kLanes) {
+    typename V::Sum sum = V::start(bias + o);
+    V::add_totals(sum, totals + o);
+    const typename V::Finish finish(p.clamp, p.limits, p.rescale == nullptr ? nullptr : scaling + o / kLanes);
+    finish.store(sum, out + o, V::mask(p.outputs - o < kLanes ? p.outputs - o : kLanes));
+  }
+}
+
 /// Scratch: the totals, padded to a multiple of 16.
 template <class V>
 void linear(const Call& call, Range samples) noexcept {
@@ -73,7 +88,6 @@ void linear(const Call& call, Range samples) noexcept {
   const Dots<V> full = select_dots<V>(p.group), last = select_dots<V>(p.outputs % p.group);
   const std::int64_t weight_step = std::int64_t{(p.inputs + V::kDot - 1) / V::kDot} * V::kDot;
   auto* totals = static_cast<typename V::SumElement*>(call.scratch);
-  const auto* scaling = static_cast<const typename V::Scaling*>(p.rescale);
   for (std::int64_t n = samples.begin; n < samples.end; ++n) {
     const auto* x = static_cast<const typename V::In*>(call.input) + n * p.inputs;
     const auto* weight = static_cast<const typename V::DotElement*>(p.weight);
@@ -83,15 +97,7 @@ void linear(const Call& call, Range samples) noexcept {
       weight += weight_step * p.group;
     }
     if (o < p.outputs) all_dots<V>(last, x, p.inputs, weight, p.outputs - o, totals + o);
-    auto* out = static_cast<typename V::Out*>(call.output) + n * p.outputs;
-    const auto* bias = static_cast<const typename V::SumElement*>(p.bias);
-    for (o = 0; o < p.outputs; o += kLanes) {
-      typename V::Sum sum = V::start(bias + o);
-      V::add_totals(sum, totals + o);
-      const typename V::Finish finish(p.clamp, p.limits,
-                                      p.rescale == nullptr ? nullptr : scaling + o / kLanes);
-      finish.store(sum, out + o, V::mask(p.outputs - o < kLanes ? p.outputs - o : kLanes));
-    }
+    finish_linear<V>(p, totals, static_cast<typename V::Out*>(call.output) + n * p.outputs);
   }
 }
 
