@@ -28,13 +28,41 @@ bool wanted(const Site& site, const SparseTimes& times) {
   return site.sparsity == Sparsity::always || times.faster();
 }
 
+/// The form of a pooled layer with few outputs; false where it does not fit: it holds four sums of all
+/// outputs in registers.
+bool set_samples(const Site& site, const Window2d& w, SparseConv& p, Store& store) {
+  const std::int32_t pixels = p.out_h * p.out_w;
+  if (!p.pool || p.in_c % kLanes != 0 || pixels > kSample || pixels <= kSample - kLanes ||
+      site.blocking->sparse_vectors * kLanes < 4 * kSample)
+    return false;
+  const std::int32_t samples = (w.kernel_h + 1) * (w.kernel_w + 1);
+  p.plane =
+      samples * kSample + kLanes;  // a line more: a power of two would put all channels into the same sets
+  p.positions = 4 * kSample;
+  p.vectors = 4 * kSample / kLanes;
+  p.parts = quotient_up(w.in_c, std::max(8, kNearElements / (samples * kSample)));
+  const auto at = store.array<std::int32_t>(static_cast<std::size_t>(samples * kSample));
+  std::ranges::fill(at, -1);
+  auto next = at.begin();
+  for (std::int32_t sample = 0; sample < samples; ++sample, next += kSample)
+    for (std::int32_t i = 0; i < pixels; ++i) {
+      const std::int32_t row = i / p.out_w * 2 + sample / (w.kernel_w + 1) - w.pad_top;
+      const std::int32_t column = i % p.out_w * 2 + sample % (w.kernel_w + 1) - w.pad_left;
+      if (row >= 0 && row < w.in_h && column >= 0 && column < w.in_w)
+        next[i] = (row * w.in_w + column) * w.in_c;
+    }
+  p.sample = at.data();
+  return true;
+}
+
 /// Strips, planes and tiles of positions; false where the kernel does not take the window.
-bool set_geometry(const Site& site, const ConvSite& conv, SparseConv& p) {
+bool set_geometry(const Site& site, const ConvSite& conv, SparseConv& p, Store& store) {
   const Window2d& w = conv.window;
   if (conv.groups != 1 || w.stride_h != 1 || w.stride_w != 1) return false;
   p = {.in_h = w.in_h, .in_w = w.in_w, .in_c = w.in_c, .out_h = w.out_h, .out_w = w.out_w, .out_c = w.out_c};
   p.pool = site.pool != nullptr;
   p.kernel_h = w.kernel_h;
+  p.kernel_w = w.kernel_w;
   p.pad_top = w.pad_top;
   p.pad_left = w.pad_left;
   const std::int32_t most = site.blocking->sparse_vectors * kLanes;
@@ -51,6 +79,7 @@ bool set_geometry(const Site& site, const ConvSite& conv, SparseConv& p) {
       p.out_h /= 2;
       p.out_w /= 2;
     }
+    if (set_samples(site, w, p, store)) return true;
     const std::int32_t pooled = p.pool ? 2 : 1;
     p.row = std::max(w.out_w - 1 + w.kernel_w, w.pad_left + w.in_w);
     p.strip = std::clamp(kStripElements / (p.row * pooled), 1, p.out_h);
@@ -67,14 +96,17 @@ bool set_geometry(const Site& site, const ConvSite& conv, SparseConv& p) {
 
 ConvWork work_of(const Site& site, const ConvSite& conv, const SparseConv& p, std::int64_t weights) {
   const Window2d& w = conv.window;
-  const std::int64_t strips = (std::int64_t{p.out_h} + p.strip - 1) / p.strip * (p.pointwise ? 1 : w.batch);
+  const std::int64_t strips =
+      p.sample != nullptr ? w.batch
+                          : (std::int64_t{p.out_h} + p.strip - 1) / p.strip * (p.pointwise ? 1 : w.batch);
   const std::int64_t tiles = p.positions / (p.vectors * kLanes), outputs = round_up(p.out_c, kLanes);
   const std::int64_t windows = site.output_shape().size() / p.out_c * (p.pool ? 4 : 1);
   return {.dense_products = windows * w.kernel_h * w.kernel_w * w.in_c * outputs,
           .dense_outputs = windows * outputs,
           .vectors = strips * tiles * weights * p.vectors,
           .sums = strips * tiles * p.vectors * p.parts * p.out_c,
-          .moved = strips * (p.plane * round_up(p.in_c, kLanes) + p.positions * outputs)};
+          .moved = strips * (p.plane * round_up(p.in_c, kLanes) + p.positions * outputs),
+          .sampled = p.sample != nullptr};
 }
 
 /// Weights that are not 0, by part of the input channels and output.
@@ -92,7 +124,10 @@ std::int64_t pack_weights(const ConvSite& conv, std::span<const float> weight, S
         for (std::int64_t tap = 0; tap < taps; ++tap) {
           const float value = weight[static_cast<std::size_t>((o * taps + tap) * channels + c)];
           if (value == 0) continue;
-          packed.push_back({value, narrow(c * p.plane + tap / w.kernel_w * p.row + tap % w.kernel_w)});
+          const std::int64_t row = tap / w.kernel_w, column = tap % w.kernel_w;
+          const std::int64_t at =
+              p.sample != nullptr ? (row * (w.kernel_w + 1) + column) * kSample : row * p.row + column;
+          packed.push_back({value, narrow(c * p.plane + at)});
         }
       }
     }
@@ -112,7 +147,7 @@ bool prepare_sparse_conv_f32(const Site& site, Store& store, Prepared& prepared)
   const ConvSite conv = conv_site(site);
   if (site.pool != nullptr && !poolable(site, conv)) return false;
   SparseConv p;
-  if (!set_geometry(site, conv, p)) return false;
+  if (!set_geometry(site, conv, p, store)) return false;
   const auto weights = static_cast<std::int64_t>(weight.size()) - std::ranges::count(weight, 0.f);
   if (!wanted(site, estimate(work_of(site, conv, p, weights), site.level))) return false;
   pack_weights(conv, weight, p, store);
@@ -124,7 +159,9 @@ bool prepare_sparse_conv_f32(const Site& site, Store& store, Prepared& prepared)
   const std::int64_t scratch =
       channels * p.plane + p.vectors * kLanes + kLanes + (outputs + kLanes) * p.positions;
   const std::int64_t images = p.pointwise ? 1 : conv.window.batch;
-  prepared = {.params = store.keep(p), .units = images * p.out_h, .scratch_bytes = scratch * 4};
+  prepared = {.params = store.keep(p),
+              .units = p.sample != nullptr ? images : images * p.out_h,
+              .scratch_bytes = scratch * 4};
   return true;
 }
 

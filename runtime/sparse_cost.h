@@ -15,6 +15,7 @@ struct ConvWork {
   std::int64_t vectors = 0;                            ///< of sixteen products with weights that are not 0
   std::int64_t sums = 0;                               ///< vectors of sums that are loaded and stored
   std::int64_t moved = 0;                              ///< elements brought into planes and out of them
+  bool sampled = false;                                ///< as kernels/sparse.h calls it
 };
 
 struct LinearWork {

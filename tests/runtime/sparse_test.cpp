@@ -106,6 +106,13 @@ TEST_CASE("convolutions that leave out zeros equal the reference at every level"
     CHECK(compare(layer(Conv2d{.padding = Padding::symmetric(2)}, {1, 6, 33, 4}, {6, 5, 4, 4}, zeros)));
     CHECK(compare(layer(Conv2d{.padding = Padding::symmetric(1)}, {1, 5, 4, 8}, {16, 1, 1, 8}, zeros)));
     CHECK(compare(layer(Conv2d{.padding = Padding::same()}, {1, 26, 60, 9}, {18, 3, 3, 9}, zeros, true)));
+    // Pooled to few pixels: sampled.
+    CHECK(
+        compare(layer(Conv2d{.activation = Activation::relu}, {1, 13, 13, 32}, {33, 3, 3, 32}, zeros, true)));
+    CHECK(compare(layer(Conv2d{.padding = Padding::same()}, {1, 8, 9, 48}, {16, 5, 4, 48}, zeros, true)));
+    CHECK(
+        compare(layer(Conv2d{.padding = Padding::symmetric(1)}, {1, 7, 5, 16}, {5, 3, 3, 16}, zeros, true)));
+    CHECK(compare(layer(Conv2d{}, {1, 2, 64, 16}, {17, 1, 1, 16}, zeros, true)));
   }
 }
 

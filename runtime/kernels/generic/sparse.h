@@ -3,6 +3,7 @@
 #include "../fast.h"
 #include "../sparse.h"
 #include "conv_tiles.h"
+#include "sparse_samples.h"
 #include "unroll.h"
 
 /// Convolutions and linear layers that leave out single weights of 0 (sparse.h), for a vector type V
@@ -135,6 +136,7 @@ void finish_channels(const SparseConv& p, const float* sums, float* pixels, std:
 template <class V>
 void sparse_conv2d(const Call& call, Range units) noexcept {
   const auto& p = *static_cast<const SparseConv*>(call.params);
+  if (p.sample != nullptr) return sampled_conv2d<V>(p, call, units);
   const SparseSums run = select_sparse_sums<V, V::kSparseVectors>(p.vectors);
   const std::int64_t tile = std::int64_t{p.vectors} * kLanes;
   const auto rounded = [](std::int64_t channels) { return (channels + kLanes - 1) / kLanes * kLanes; };
