@@ -148,6 +148,7 @@ std::vector<OpCase> conv_cases() {
                 Bias::no),
       conv_case("pointwise_150_to_230", {{3, 3, 4, 150}, {230, 1, 1, 150}}),
       conv_case("groups_2", {{2, 6, 6, 8}, {6, 3, 3, 4}}, {.groups = 2}),
+      conv_case("groups_2_of_17", {{2, 6, 6, 34}, {10, 3, 3, 17}}, {.groups = 2}),
       conv_case("groups_2_same_stride_2_relu", {{3, 7, 5, 6}, {10, 3, 3, 3}},
                 {.stride_h = 2, .stride_w = 2, .padding = same, .groups = 2, .activation = relu}),
       conv_case("depthwise_12_same", {{3, 14, 14, 12}, {12, 3, 3, 1}}, {.padding = same, .groups = 12},
