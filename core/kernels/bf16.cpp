@@ -50,8 +50,8 @@ class RoundedGradient {
       std::fill_n(sums, o, 0.0f);
       for (std::int64_t row = parts.begin(part); row < parts.end(part); row += strip) {
         const std::int64_t count = std::min(strip, parts.end(part) - row), first = row * o;
-        simd::simd().conv.mask(clamp, 1, count, o, y + first, dy + first, 0, masked, 0,
-                               dbias != nullptr ? sums : nullptr);
+        simd::simd().conv.mask(clamp, 1, count, o, y != nullptr ? y + first : nullptr, dy + first, 0, masked,
+                               0, dbias != nullptr ? sums : nullptr);
         simd::simd().elementwise.to_bf16(masked, numbers_.data() + first, count * o);
       }
     });
