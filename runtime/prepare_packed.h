@@ -3,6 +3,10 @@
 #include "kernel_table.h"
 #include "kernels/packed.h"
 
+#include <cstdint>
+#include <span>
+#include <vector>
+
 /// Prepare functions of the vector kernels: they pack weights as kernels/packed.h says, for the blocking of
 /// the level.
 namespace lathe::runtime {
@@ -22,7 +26,7 @@ bool prepare_block_conv_i16(const Site& site, Store& store, Prepared& prepared);
 // with weights that are all halves and so many that fetching them takes the time
 bool prepare_half_conv_f32(const Site& site, Store& store, Prepared& prepared);
 
-// prepare_packed.cpp: linear layers (PackedLinear)
+// prepare_linear.cpp: linear layers (PackedLinear)
 bool prepare_packed_linear_f32(const Site& site, Store& store, Prepared& prepared);
 bool prepare_packed_linear_i8(const Site& site, Store& store, Prepared& prepared);
 bool prepare_packed_linear_i16(const Site& site, Store& store, Prepared& prepared);
@@ -56,6 +60,9 @@ bool prepare_packed_multiply_i8(const Site& site, Store& store, Prepared& prepar
 bool prepare_packed_multiply_channels_i8(const Site& site, Store& store, Prepared& prepared);
 bool prepare_packed_multiply_i16(const Site& site, Store& store, Prepared& prepared);
 bool prepare_packed_multiply_channels_i16(const Site& site, Store& store, Prepared& prepared);
+
+/// The bits of weights that are all halves; empty when one is not, or when they are few.
+std::vector<std::uint16_t> halves_of(std::span<const float> weight);
 
 std::int64_t round_up(std::int64_t value, std::int64_t multiple);
 
